@@ -1,0 +1,1 @@
+//! Incremental computation that survives the process.

@@ -1,0 +1,1 @@
+//! Digests, archived values and call records in files that many processes share.
