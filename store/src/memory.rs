@@ -1,0 +1,207 @@
+//! A store in memory: the same semantics as on disk, gone with its last handle.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rkyv::util::AlignedVec;
+
+use crate::backend::{Backend, Prefix, keep_newest};
+use crate::bytes::Bytes;
+use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
+use crate::error::{Error, Result};
+use crate::record::Record;
+use crate::store::{Named, Stats};
+
+/// Everything that was put, in maps.
+#[derive(Default)]
+pub(crate) struct Memory {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    values: HashMap<(ValueDigest, TypeFingerprint), Bytes>,
+    /// Newest first, one per trace, at most eight.
+    records: HashMap<CallKey, Vec<Arc<Record>>>,
+    keys: HashMap<CallId, Vec<CallKey>>,
+    notes: HashMap<(u16, Digest), Vec<u8>>,
+    clock: u64,
+}
+
+impl State {
+    fn all(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.records.values().flatten()
+    }
+
+    fn of_call(&self, call: &CallId) -> impl Iterator<Item = &Arc<Record>> {
+        self.keys.get(call).into_iter().flatten().filter_map(|key| self.records.get(key)).flatten()
+    }
+}
+
+impl Backend for Memory {
+    fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()> {
+        if !self.has_value(&digest, fingerprint)? {
+            let bytes = Bytes::copied(bytes);
+            self.state.write().values.entry((digest, fingerprint)).or_insert(bytes);
+        }
+        Ok(())
+    }
+
+    fn value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<Bytes>> {
+        Ok(self.state.read().values.get(&(*digest, fingerprint)).cloned())
+    }
+
+    fn has_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<bool> {
+        Ok(self.state.read().values.contains_key(&(*digest, fingerprint)))
+    }
+
+    fn put_blob(&self, file: &Path) -> Result<(ValueDigest, u64)> {
+        let mut bytes = AlignedVec::new();
+        let mut from = File::open(file).map_err(|e| Error::io(file, e))?;
+        let mut block = [0; 16 * 1024];
+        loop {
+            match from.read(&mut block).map_err(|e| Error::io(file, e))? {
+                0 => break,
+                n => bytes.extend_from_slice(&block[..n]),
+            }
+        }
+        let digest = ValueDigest::new(Digest::of(&bytes));
+        let length = bytes.len() as u64;
+        self.state
+            .write()
+            .values
+            .entry((digest, TypeFingerprint::BLOB))
+            .or_insert_with(|| Bytes::owned(bytes));
+        Ok((digest, length))
+    }
+
+    fn copy_blob(&self, digest: &ValueDigest, to: &Path) -> Result<bool> {
+        let Some(bytes) = self.value(digest, TypeFingerprint::BLOB)? else { return Ok(false) };
+        let mut file = File::create_new(to).map_err(|e| Error::io(to, e))?;
+        std::io::Write::write_all(&mut file, &bytes).map_err(|e| Error::io(to, e))?;
+        Ok(true)
+    }
+
+    fn put_record(&self, record: &Record, value: Option<&[u8]>) -> Result<u64> {
+        if let Some(bytes) = value {
+            self.put_value(record.result.digest, record.result.fingerprint, bytes)?;
+        }
+        let call = record.identity.id();
+        let mut state = self.state.write();
+        let state = &mut *state;
+        let kept = state.records.entry(record.key).or_default();
+        if let Some(newest) = kept.first()
+            && newest.says_the_same(record)
+        {
+            return Ok(newest.clock);
+        }
+        state.clock += 1;
+        kept.push(Arc::new(Record { clock: state.clock, ..record.clone() }));
+        keep_newest(kept);
+        let keys = state.keys.entry(call).or_default();
+        if !keys.contains(&record.key) {
+            keys.push(record.key);
+        }
+        Ok(state.clock)
+    }
+
+    fn records(&self, key: &CallKey) -> Result<Vec<Arc<Record>>> {
+        Ok(self.state.read().records.get(key).cloned().unwrap_or_default())
+    }
+
+    fn newest(&self, call: &CallId) -> Result<Option<Arc<Record>>> {
+        Ok(self.state.read().of_call(call).max_by_key(|record| record.clock).cloned())
+    }
+
+    fn history(&self, call: &CallId) -> Result<Vec<Arc<Record>>> {
+        let mut records: Vec<_> = self.state.read().of_call(call).cloned().collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.clock));
+        Ok(records)
+    }
+
+    fn dependents(&self, dependency: &DependencyId) -> Result<Vec<CallId>> {
+        let state = self.state.read();
+        let mut calls: Vec<_> = state
+            .all()
+            .filter(|record| record.trace.iter().any(|edge| edge.dependency.id() == *dependency))
+            .map(|record| record.identity.id())
+            .collect();
+        calls.sort_unstable();
+        calls.dedup();
+        Ok(calls)
+    }
+
+    fn calls_of(&self, function: &str) -> Result<Vec<CallId>> {
+        let state = self.state.read();
+        let mut calls: Vec<_> =
+            state.all().filter(|r| r.identity.function == function).map(|r| r.identity.id()).collect();
+        calls.sort_unstable();
+        calls.dedup();
+        Ok(calls)
+    }
+
+    fn for_each_record(&self, f: &mut dyn FnMut(Arc<Record>) -> ControlFlow<()>) -> Result<()> {
+        let records: Vec<_> = self.state.read().all().cloned().collect();
+        for record in records {
+            if f(record).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, prefix: Prefix) -> Result<Vec<Named>> {
+        let state = self.state.read();
+        let calls = state.all().map(|r| r.identity.id()).map(Named::Call);
+        let keys = state.all().map(|r| Named::Key(r.key));
+        let values = state.values.keys().map(|(digest, fingerprint)| Named::Value(*digest, *fingerprint));
+        let mut found: Vec<_> =
+            calls.chain(keys).chain(values).filter(|named| prefix.matches(&named.digest())).collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    fn put_note(&self, kind: u16, key: &Digest, bytes: &[u8]) -> Result<()> {
+        self.state.write().notes.entry((kind, *key)).or_insert_with(|| bytes.to_vec());
+        Ok(())
+    }
+
+    fn note(&self, kind: u16, key: &Digest) -> Result<Option<Vec<u8>>> {
+        Ok(self.state.read().notes.get(&(kind, *key)).cloned())
+    }
+
+    fn evict_call(&self, call: &CallId) -> Result<u64> {
+        let mut state = self.state.write();
+        let keys = state.keys.remove(call).unwrap_or_default();
+        Ok(keys.iter().filter_map(|key| state.records.remove(key)).map(|records| records.len() as u64).sum())
+    }
+
+    fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64> {
+        Ok(u64::from(self.state.write().values.remove(&(*digest, fingerprint)).is_some()))
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let state = self.state.read();
+        Ok(Stats {
+            values: state.values.len() as u64,
+            value_bytes: state.values.values().map(|bytes| bytes.len() as u64).sum(),
+            records: state.all().count() as u64,
+            notes: state.notes.len() as u64,
+            ..Stats::default()
+        })
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn dir(&self) -> Option<&Path> {
+        None
+    }
+}

@@ -1,0 +1,222 @@
+//! [`Store`]: the whole face of this crate to the engine, over a disk or a memory backend.
+//!
+//! The store knows digests, bytes and records. It never learns what a function, a type or a task is.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::backend::{Backend, Prefix};
+use crate::bytes::Bytes;
+use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
+use crate::error::{Error, Result};
+use crate::memory::Memory;
+use crate::record::Record;
+
+/// Values, records and notes, shared by threads (clone it) and, on disk, by processes (open it).
+///
+/// What was put is visible to the other threads of the process at once, and to other processes at their next lookup
+/// that misses. Damage to stored data shows as a miss, never as an error or a wrong answer.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+}
+
+/// When a put counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Once the system has it: nothing is lost if the process is killed, little if the machine is.
+    #[default]
+    Process,
+    /// Once the disk has it.
+    Sync,
+}
+
+/// How to open a store.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Take no lock and write nothing.
+    pub read_only: bool,
+    /// When a put counts as done.
+    pub durability: Durability,
+}
+
+/// What a digest prefix can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Named {
+    /// A call with a kept record.
+    Call(CallId),
+    /// A key with a kept record.
+    Key(CallKey),
+    /// A stored value.
+    Value(ValueDigest, TypeFingerprint),
+}
+
+impl Named {
+    /// The digest in question.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Call(id) => id.digest(),
+            Self::Key(key) => key.digest(),
+            Self::Value(digest, _) => digest.digest(),
+        }
+    }
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Values, blobs among them.
+    pub values: u64,
+    /// Their bytes.
+    pub value_bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// Notes.
+    pub notes: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Index tables.
+    pub tables: u64,
+    /// Bytes that all files take on disk.
+    pub disk_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in `dir`, which is made if it isn't there.
+    pub fn open(dir: &Path, _options: Options) -> Result<Self> {
+        // The disk backend is the next commit.
+        Err(Error::io(dir, std::io::Error::from(std::io::ErrorKind::Unsupported)))
+    }
+
+    /// A store in memory.
+    pub fn memory() -> Self {
+        Self { backend: Arc::new(Memory::default()) }
+    }
+
+    /// Stores a value. Already there (by digest and fingerprint): nothing happens.
+    pub fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()> {
+        self.backend.put_value(digest, fingerprint, bytes)
+    }
+
+    /// The bytes of a value.
+    pub fn value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<Bytes>> {
+        self.backend.value(digest, fingerprint)
+    }
+
+    /// Is this value stored?
+    pub fn has_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<bool> {
+        self.backend.has_value(digest, fingerprint)
+    }
+
+    /// Stores the content of a file, streamed. Its digest is the plain BLAKE3 of the bytes.
+    pub fn put_blob(&self, file: &Path) -> Result<(ValueDigest, u64)> {
+        self.backend.put_blob(file)
+    }
+
+    /// Stores bytes as a blob.
+    pub fn put_blob_bytes(&self, bytes: &[u8]) -> Result<ValueDigest> {
+        let digest = ValueDigest::new(Digest::of(bytes));
+        self.backend.put_value(digest, TypeFingerprint::BLOB, bytes)?;
+        Ok(digest)
+    }
+
+    /// The bytes of a blob.
+    pub fn blob(&self, digest: &ValueDigest) -> Result<Option<Bytes>> {
+        self.backend.value(digest, TypeFingerprint::BLOB)
+    }
+
+    /// Writes a blob to a new file, by reflink where the file system can, checked while it is copied.
+    /// `false`: not stored. An existing `to` is an error.
+    pub fn copy_blob(&self, digest: &ValueDigest, to: &Path) -> Result<bool> {
+        self.backend.copy_blob(digest, to)
+    }
+
+    /// Stores a record and returns its logical time. If the newest record of its key says the same, that one's.
+    pub fn put_record(&self, record: &Record) -> Result<u64> {
+        self.backend.put_record(record, None)
+    }
+
+    /// Stores a record together with its result: one write where two would be needed, and never the record alone.
+    pub fn put_result(&self, record: &Record, value: &[u8]) -> Result<u64> {
+        self.backend.put_record(record, Some(value))
+    }
+
+    /// The records of a key, newest first: one per distinct trace, at most eight.
+    pub fn records(&self, key: &CallKey) -> Result<Vec<Arc<Record>>> {
+        self.backend.records(key)
+    }
+
+    /// The newest record of a call under any key.
+    pub fn newest(&self, call: &CallId) -> Result<Option<Arc<Record>>> {
+        self.backend.newest(call)
+    }
+
+    /// The kept records of a call under any key, newest first.
+    pub fn history(&self, call: &CallId) -> Result<Vec<Arc<Record>>> {
+        self.backend.history(call)
+    }
+
+    /// The calls with a kept record whose trace names this dependency, in digest order.
+    pub fn dependents(&self, dependency: &DependencyId) -> Result<Vec<CallId>> {
+        self.backend.dependents(dependency)
+    }
+
+    /// The calls of a function (by its full name) that have a kept record, in digest order.
+    pub fn calls_of(&self, function: &str) -> Result<Vec<CallId>> {
+        self.backend.calls_of(function)
+    }
+
+    /// Visits every kept record, in no particular order.
+    pub fn for_each_record(&self, f: &mut dyn FnMut(Arc<Record>) -> ControlFlow<()>) -> Result<()> {
+        self.backend.for_each_record(f)
+    }
+
+    /// Everything whose digest begins with these hex digits, sorted.
+    pub fn resolve(&self, hex_prefix: &str) -> Result<Vec<Named>> {
+        let prefix = Prefix::parse(hex_prefix)
+            .ok_or_else(|| Error::InvalidPrefix { prefix: hex_prefix.to_owned() })?;
+        self.backend.resolve(prefix)
+    }
+
+    /// Stores a small immutable fact. A second put under the same kind and key changes nothing.
+    pub fn put_note(&self, kind: u16, key: &Digest, bytes: &[u8]) -> Result<()> {
+        self.backend.put_note(kind, key, bytes)
+    }
+
+    /// A fact stored by [`Store::put_note`].
+    pub fn note(&self, kind: u16, key: &Digest) -> Result<Option<Vec<u8>>> {
+        self.backend.note(kind, key)
+    }
+
+    /// Forgets every record of a call; returns how many it were.
+    pub fn evict_call(&self, call: &CallId) -> Result<u64> {
+        self.backend.evict_call(call)
+    }
+
+    /// Forgets a value; returns how many copies it were.
+    pub fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64> {
+        self.backend.evict_value(digest, fingerprint)
+    }
+
+    /// How much there is.
+    pub fn stats(&self) -> Result<Stats> {
+        self.backend.stats()
+    }
+
+    /// Returns once everything put so far is on the disk.
+    pub fn sync(&self) -> Result<()> {
+        self.backend.sync()
+    }
+
+    /// The directory of a store on disk.
+    pub fn dir(&self) -> Option<&Path> {
+        self.backend.dir()
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.dir().unwrap_or(Path::new("(memory)"))).finish()
+    }
+}
