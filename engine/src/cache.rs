@@ -1,0 +1,141 @@
+//! A cache: a store, the memos over it, the project it belongs to, and what happens in it.
+//!
+//! `Cache` is a handle: clones share everything. It must never make a call fail: where storage is faulty the
+//! call runs uncached, and the first such fault is told once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fleche_store::{Options, Store};
+
+use crate::error::Result;
+use crate::events::{Event, Events, Stats};
+use crate::flight::Flights;
+use crate::input::Files;
+use crate::memo::Memos;
+
+/// Where results are kept and found. Cheap to clone; clones are the same cache.
+///
+/// ```
+/// # fn main() -> fleche::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().join(".fleche");
+/// let cache = fleche::Cache::open(&dir)?;          // files below `dir`, shared with other processes
+/// let scope = fleche::cache(&cache)?;              // calls on this thread use it until `scope` drops
+/// assert_eq!(cache.stats().ran, 0);
+/// # drop(scope);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Option<Store>,
+    memos: Memos,
+    flights: Arc<Flights>,
+    files: Files,
+    events: Events,
+    warned: AtomicBool,
+}
+
+impl Cache {
+    /// The cache in a directory, which is made if it is missing. The project's root, to which the paths in
+    /// traces are relative, is the directory's parent.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made or is not a store.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = std::path::absolute(dir.as_ref())?;
+        let root = dir.parent().unwrap_or(&dir).to_path_buf();
+        Self::open_at(&dir, &root)
+    }
+
+    /// Like [`Cache::open`] with a root of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made or is not a store.
+    pub fn open_at(dir: impl AsRef<Path>, root: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::over(Some(Store::open(dir.as_ref(), Options::default())?), root.as_ref()))
+    }
+
+    /// A cache that lives as long as its handles, rooted at the working directory.
+    pub fn memory() -> Self {
+        Self::over(Some(Store::memory()), &std::env::current_dir().unwrap_or_default())
+    }
+
+    /// A cache that keeps nothing: every call runs.
+    pub fn void() -> Self {
+        Self::over(None, &std::env::current_dir().unwrap_or_default())
+    }
+
+    /// A cache over an open store, for a project at `root`.
+    pub fn with_store(store: Store, root: impl AsRef<Path>) -> Self {
+        Self::over(Some(store), root.as_ref())
+    }
+
+    fn over(store: Option<Store>, root: &Path) -> Self {
+        // Paths are compared with what the system reports as working directory, which has no links in it.
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+        Self(Arc::new(Inner {
+            files: Files::new(root, store.clone()),
+            store,
+            memos: Memos::new(),
+            flights: Arc::new(Flights::new()),
+            events: Events::default(),
+            warned: AtomicBool::new(false),
+        }))
+    }
+
+    /// The store beneath; `None` for [`Cache::void`].
+    pub fn store(&self) -> Option<&Store> {
+        self.0.store.as_ref()
+    }
+
+    /// The project's root.
+    pub fn root(&self) -> PathBuf {
+        self.0.files.root().to_path_buf()
+    }
+
+    /// What happened in this cache since it was opened in this process.
+    pub fn stats(&self) -> Stats {
+        self.0.events.stats()
+    }
+
+    /// Calls `listener` at each event, on the thread on which it happens, for as long as the cache lives.
+    pub fn subscribe(&self, listener: impl Fn(&Event) + Send + Sync + 'static) {
+        self.0.events.subscribe(Arc::new(listener));
+    }
+
+    pub(crate) fn memos(&self) -> &Memos {
+        &self.0.memos
+    }
+
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.0.flights
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// The result of asking the store; a fault counts as nothing found.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Store) -> fleche_store::Result<T>) -> Option<T> {
+        question(self.0.store.as_ref()?).map_err(|error| self.warn(&error)).ok()
+    }
+
+    /// Tells of a fault of storage, once.
+    pub(crate) fn warn(&self, error: &dyn std::fmt::Display) {
+        if !self.0.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "the cache is faulty; calls run uncached");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What happened: counters that are always on, and a stream of events for whoever subscribes.
+//!
+//! Tests and progress displays read it. It must cost next to nothing while nobody listens.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use fleche_store::CallId;
+use parking_lot::RwLock;
+
+/// What became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fate {
+    /// Answered from a record whose trace holds in this revision; reported once a revision.
+    Hit,
+    /// Answered from its record although a call it depends on was recomputed: that call's result is what it was.
+    CutOff,
+    /// The body ran and its result was kept. `changed` is false if the result equals that of the newest record.
+    Ran {
+        /// Whether the result differs from the newest recorded one (true for a call's first run).
+        changed: bool,
+    },
+    /// The body ran, but nothing was kept: it failed, it is tainted, or storage refused it.
+    Uncached,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The call.
+    pub call: CallId,
+    /// The function's full name.
+    pub function: Arc<str>,
+    /// The arguments as text, for people; empty where they are not known without the store.
+    pub arguments: String,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.function.rsplit("::").next().unwrap_or(&self.function);
+        let fate = match self.fate {
+            Fate::Hit => "hit",
+            Fate::CutOff => "cut off",
+            Fate::Ran { changed: true } => "ran",
+            Fate::Ran { changed: false } => "ran, unchanged",
+            Fate::Uncached => "ran, not kept",
+        };
+        write!(to, "{name}({}): {fate}", self.arguments)
+    }
+}
+
+/// How many calls met which fate, since the cache was opened in this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls answered from a record, each counted once a revision.
+    pub hits: u64,
+    /// Calls answered from a record although a call below them was recomputed.
+    pub cut_off: u64,
+    /// Bodies that ran and whose result was kept.
+    pub ran: u64,
+    /// Bodies that ran without their result being kept.
+    pub uncached: u64,
+}
+
+impl std::ops::Sub for Stats {
+    type Output = Self;
+
+    /// What happened between two readings.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            hits: self.hits.saturating_sub(earlier.hits),
+            cut_off: self.cut_off.saturating_sub(earlier.cut_off),
+            ran: self.ran.saturating_sub(earlier.ran),
+            uncached: self.uncached.saturating_sub(earlier.uncached),
+        }
+    }
+}
+
+type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The counters and listeners of one cache.
+#[derive(Default)]
+pub(crate) struct Events {
+    hits: AtomicU64,
+    cut_off: AtomicU64,
+    ran: AtomicU64,
+    uncached: AtomicU64,
+    listened: AtomicBool,
+    listeners: RwLock<Vec<Listener>>,
+}
+
+impl Events {
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            hits: self.hits.load(Ordering::Relaxed),
+            cut_off: self.cut_off.load(Ordering::Relaxed),
+            ran: self.ran.load(Ordering::Relaxed),
+            uncached: self.uncached.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn subscribe(&self, listener: Listener) {
+        self.listeners.write().push(listener);
+        self.listened.store(true, Ordering::Release);
+    }
+
+    /// Counts a fate; the event itself is built only if somebody listens.
+    pub(crate) fn report(&self, fate: Fate, event: impl FnOnce() -> Event) {
+        let counter = match fate {
+            Fate::Hit => &self.hits,
+            Fate::CutOff => &self.cut_off,
+            Fate::Ran { .. } => &self.ran,
+            Fate::Uncached => &self.uncached,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let traced = tracing::enabled!(target: "fleche", tracing::Level::DEBUG);
+        if !traced && !self.listened.load(Ordering::Acquire) {
+            return;
+        }
+        let event = event();
+        if traced {
+            tracing::debug!(target: "fleche", call = %event.call, "{event}");
+        }
+        // The listeners are cloned so that one of them may subscribe another.
+        let listeners = self.listeners.read().clone();
+        for listener in listeners {
+            listener(&event);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(to)
+    }
+}

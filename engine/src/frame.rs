@@ -1,0 +1,157 @@
+//! Frames: what one running body has read so far, and why its result may not be kept.
+//!
+//! A frame must never lose an edge silently: whatever a body observed is in its trace, in the order observed, or
+//! the frame is tainted.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fleche_store::{CallId, Dependency, Digest, Edge};
+use foldhash::{HashMap, HashMapExt};
+
+use crate::cache::Cache;
+use crate::revision::Revision;
+
+/// Why a frame's result is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taint {
+    /// A nested cached call failed, and failures are not kept.
+    FailedCall(CallId),
+    /// A tracked read failed for another reason than absence.
+    FailedRead(String),
+    /// Inputs changed while the body ran.
+    Changed,
+    /// The host said so.
+    Told(String),
+    /// A nested call's result could not be named.
+    Unkept,
+}
+
+/// What a frame on a thread's stack is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The body of a call.
+    Run(CallId),
+    /// Keeps what happens while a trace is verified apart from the bodies further out.
+    Verify,
+}
+
+/// One entry of a thread's stack.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) purpose: Purpose,
+    /// The function's full name, for whoever has to be told of a cycle.
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) cache: Cache,
+    pub(crate) revision: Arc<Revision>,
+    edges: Vec<Edge>,
+    /// Filled once there are many edges; until then they are searched.
+    places: HashMap<Dependency, usize>,
+    taint: Option<Taint>,
+    /// Metadata for the record.
+    pub(crate) meta: Vec<(String, String)>,
+}
+
+const FEW: usize = 12;
+
+impl Frame {
+    pub(crate) fn new(purpose: Purpose, cache: Cache, revision: Arc<Revision>) -> Self {
+        let name = Cow::Borrowed("");
+        Self {
+            purpose,
+            name,
+            cache,
+            revision,
+            edges: Vec::new(),
+            places: HashMap::new(),
+            taint: None,
+            meta: Vec::new(),
+        }
+    }
+
+    /// The frame, under the function's name.
+    pub(crate) fn named(mut self, name: Cow<'static, str>) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Records a dependency. The second observation of one adds nothing if it agrees with the first, and
+    /// taints the frame if it does not.
+    pub(crate) fn record(&mut self, dependency: Dependency, observed: Digest) {
+        if self.purpose == Purpose::Verify {
+            return;
+        }
+        let before = if self.places.is_empty() {
+            self.edges.iter().position(|edge| edge.dependency == dependency)
+        } else {
+            self.places.get(&dependency).copied()
+        };
+        match before {
+            Some(at) if self.edges[at].observed == observed => {}
+            Some(_) => self.taint(Taint::Changed),
+            None => {
+                if self.edges.len() == FEW {
+                    self.places = self
+                        .edges
+                        .iter()
+                        .enumerate()
+                        .map(|(at, edge)| (edge.dependency.clone(), at))
+                        .collect();
+                }
+                if self.edges.len() >= FEW {
+                    self.places.insert(dependency.clone(), self.edges.len());
+                }
+                self.edges.push(Edge { dependency, observed });
+            }
+        }
+    }
+
+    /// Taints the frame; the first reason is kept.
+    pub(crate) fn taint(&mut self, reason: Taint) {
+        if self.purpose != Purpose::Verify {
+            self.taint.get_or_insert(reason);
+        }
+    }
+
+    /// The trace, or why there is none.
+    pub(crate) fn finish(self) -> Result<Vec<Edge>, Taint> {
+        match self.taint {
+            Some(taint) => Err(taint),
+            None if self.revision.is_broken() => Err(Taint::Changed),
+            None => Ok(self.edges),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        let call = CallId::of("f", "p", "m", std::iter::empty::<fleche_store::ValueDigest>());
+        Frame::new(Purpose::Run(call), Cache::void(), Arc::new(Revision::new()))
+    }
+
+    fn input(name: usize) -> Dependency {
+        Dependency::Input { kind: 1, name: name.to_le_bytes().to_vec() }
+    }
+
+    #[test]
+    fn edges_keep_their_order_and_are_there_once_however_many() {
+        let mut frame = frame();
+        for name in (0..40).chain(0..40).chain([3, 7]) {
+            frame.record(input(name), Digest::of(b"x"));
+        }
+        let names: Vec<Dependency> =
+            frame.finish().unwrap().into_iter().map(|edge| edge.dependency).collect();
+        assert_eq!(names, (0..40).map(input).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_dependency_observed_with_two_digests_taints() {
+        let mut frame = frame();
+        frame.record(input(1), Digest::of(b"x"));
+        frame.record(input(1), Digest::of(b"y"));
+        assert_eq!(frame.finish(), Err(Taint::Changed));
+    }
+}

@@ -1,0 +1,408 @@
+//! Inputs: what can be read from outside, how each is named in a trace, and how its digest is found.
+//!
+//! A name must mean the same wherever the project lies, so paths inside it are stored relative to its root. A
+//! file's digest may be remembered under its stamp, but never under a stamp too young to be trusted.
+
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use fleche_store::{Dependency, Digest, Store};
+use foldhash::{HashMap, HashMapExt};
+use parking_lot::Mutex;
+
+/// An input, by name. Paths are relative to the project's root where they lie below it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Input {
+    /// A file's content, its absence, or that a directory is in its place.
+    File(PathBuf),
+    /// A directory's whole content: names, kinds, link texts, executable bits and file contents.
+    Tree(PathBuf),
+    /// The working directory, for whoever used a relative path.
+    WorkingDirectory,
+}
+
+const FILE: u16 = 1;
+const TREE: u16 = 2;
+const WORKING_DIRECTORY: u16 = 3;
+
+/// Digests that no file's content can have: derived in a domain of their own.
+fn marker(name: &str) -> Digest {
+    Digest::from_bytes(blake3::derive_key("fleche 2026 input marker", name.as_bytes()))
+}
+
+static ABSENT: LazyLock<Digest> = LazyLock::new(|| marker("absent"));
+static DIRECTORY: LazyLock<Digest> = LazyLock::new(|| marker("directory"));
+
+/// The digest of a file that does not exist.
+pub(crate) fn absent() -> Digest {
+    *ABSENT
+}
+
+impl Input {
+    /// As it stands in a trace.
+    pub(crate) fn dependency(&self) -> Dependency {
+        let (kind, name) = match self {
+            Self::File(path) => (FILE, path_bytes(path)),
+            Self::Tree(path) => (TREE, path_bytes(path)),
+            Self::WorkingDirectory => (WORKING_DIRECTORY, Vec::new()),
+        };
+        Dependency::Input { kind, name }
+    }
+
+    /// Back from a trace; `None` for a kind that this version does not know, which holds for no trace.
+    pub(crate) fn from_dependency(kind: u16, name: &[u8]) -> Option<Self> {
+        match kind {
+            FILE => Some(Self::File(bytes_path(name)?)),
+            TREE => Some(Self::Tree(bytes_path(name)?)),
+            WORKING_DIRECTORY => Some(Self::WorkingDirectory),
+            _ => None,
+        }
+    }
+
+    /// Looks at the world. `None` if that cannot be done now, for another reason than absence.
+    pub(crate) fn observe(&self, files: &Files) -> Option<Digest> {
+        match self {
+            Self::File(path) => files.digest(&files.root.join(path)).ok(),
+            Self::Tree(path) => files.tree(&files.root.join(path)).ok(),
+            Self::WorkingDirectory => files.working_directory().ok(),
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(to, "{}", path.display()),
+            Self::Tree(path) => write!(to, "{}/**", path.display()),
+            Self::WorkingDirectory => write!(to, "working directory"),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn path_bytes(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere not every name is a path")]
+fn bytes_path(name: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(name)))
+}
+
+#[cfg(not(unix))]
+fn path_bytes(path: &Path) -> Vec<u8> {
+    path.to_string_lossy().replace('\\', "/").into_bytes()
+}
+
+#[cfg(not(unix))]
+fn bytes_path(name: &[u8]) -> Option<PathBuf> {
+    Some(PathBuf::from(std::str::from_utf8(name).ok()?))
+}
+
+/// The project's files: where its root is, and the digests already known under their stamps.
+#[derive(Debug)]
+pub(crate) struct Files {
+    root: PathBuf,
+    known: Mutex<HashMap<Stamp, Digest>>,
+    store: Option<Store>,
+}
+
+/// Notes of this kind in the store map a stamp to the digest of what the file held.
+const STAMP_NOTE: u16 = 1;
+
+impl Files {
+    /// Files of the project at `root` (absolute); digests are shared through `store` with later processes.
+    pub(crate) fn new(root: PathBuf, store: Option<Store>) -> Self {
+        Self { root, known: Mutex::new(HashMap::new()), store }
+    }
+
+    /// The project's root.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file's name as an input.
+    pub(crate) fn file(&self, path: &Path) -> Input {
+        Input::File(self.name(path))
+    }
+
+    /// The directory's name as an input.
+    pub(crate) fn tree_input(&self, path: &Path) -> Input {
+        Input::Tree(self.name(path))
+    }
+
+    fn name(&self, path: &Path) -> PathBuf {
+        let whole = if path.is_absolute() {
+            path.to_path_buf()
+        } else {
+            std::env::current_dir().map_or_else(|_| path.to_path_buf(), |here| here.join(path))
+        };
+        match whole.strip_prefix(&self.root) {
+            Ok(inside) => inside.to_path_buf(),
+            Err(_) => whole,
+        }
+    }
+
+    fn working_directory(&self) -> io::Result<Digest> {
+        let here = std::env::current_dir()?;
+        let name = here.strip_prefix(&self.root).unwrap_or(&here);
+        let mut bytes = b"working directory\0".to_vec();
+        bytes.extend(path_bytes(name));
+        Ok(Digest::from_bytes(blake3::derive_key("fleche 2026 input marker", &bytes)))
+    }
+
+    /// The digest of what the file holds now: BLAKE3 of its bytes, or a marker for absence or a directory.
+    pub(crate) fn digest(&self, path: &Path) -> io::Result<Digest> {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absence(&error) => return Ok(absent()),
+            Err(error) => return Err(error),
+        };
+        if metadata.is_dir() {
+            return Ok(*DIRECTORY);
+        }
+        self.content(path, &metadata)
+    }
+
+    fn content(&self, path: &Path, metadata: &Metadata) -> io::Result<Digest> {
+        if !metadata.is_file() {
+            return Err(io::Error::other(format!(
+                "{} is neither a file nor a directory: its content cannot be tracked",
+                path.display()
+            )));
+        }
+        let stamp = Stamp::of(metadata);
+        if let Some(known) = self.recall(&stamp) {
+            return Ok(known);
+        }
+        let file = File::open(path)?;
+        let before = file.metadata()?;
+        let digest = hash(&file)?;
+        let after = file.metadata()?;
+        // Remembered only if nobody wrote while it was read.
+        if Stamp::of(&before) == Stamp::of(&after) {
+            self.remember(&after, digest);
+        }
+        Ok(digest)
+    }
+
+    /// Notes the digest of bytes that were just read from a file, if its stamps around the read agree.
+    pub(crate) fn learn(&self, before: &Metadata, after: &Metadata, digest: Digest) {
+        if after.is_file() && Stamp::of(before) == Stamp::of(after) {
+            self.remember(after, digest);
+        }
+    }
+
+    fn recall(&self, stamp: &Stamp) -> Option<Digest> {
+        if let Some(known) = self.known.lock().get(stamp) {
+            return Some(*known);
+        }
+        let note = self.store.as_ref()?.note(STAMP_NOTE, &stamp.digest()).ok()??;
+        let digest = Digest::from_bytes(note.try_into().ok()?);
+        self.known.lock().insert(*stamp, digest);
+        Some(digest)
+    }
+
+    fn remember(&self, metadata: &Metadata, digest: Digest) {
+        let stamp = Stamp::of(metadata);
+        if !stamp.is_settled(SystemTime::now()) {
+            return;
+        }
+        if self.known.lock().insert(stamp, digest) == Some(digest) {
+            return;
+        }
+        if let Some(store) = &self.store
+            && let Err(error) = store.put_note(STAMP_NOTE, &stamp.digest(), digest.as_bytes())
+        {
+            tracing::debug!(%error, "a file's digest could not be kept");
+        }
+    }
+
+    /// The Merkle digest of a directory: of each entry its name, kind and content, in order of names.
+    /// A file in its place gives the file's digest, nothing gives the marker of absence.
+    pub(crate) fn tree(&self, path: &Path) -> io::Result<Digest> {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absence(&error) => return Ok(absent()),
+            Err(error) => return Err(error),
+        };
+        if !metadata.is_dir() {
+            return self.content(path, &metadata);
+        }
+        let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let mut hasher = blake3::Hasher::new_derive_key("fleche 2026 directory tree");
+        for entry in entries {
+            let path = entry.path();
+            let metadata = entry.metadata()?;
+            let (kind, content) = if metadata.is_symlink() {
+                (b'l', Digest::of(&path_bytes(&fs::read_link(&path)?)))
+            } else if metadata.is_dir() {
+                (b'd', self.tree(&path)?)
+            } else {
+                (if is_executable(&metadata) { b'x' } else { b'f' }, self.content(&path, &metadata)?)
+            };
+            let name = path_bytes(Path::new(&entry.file_name()));
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(&name);
+            hasher.update(&[kind]);
+            hasher.update(content.as_bytes());
+        }
+        Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
+    }
+}
+
+/// True for the errors that mean "there is nothing": they are an observation like any other.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn hash(mut file: &File) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Digest::from_bytes(*hasher.finalize().as_bytes())),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+    }
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &Metadata) -> bool {
+    false
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: i128,
+    changed: i128,
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Without inode and change time a stamp says too little: it never counts as settled.
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: 0, inode: 0, size: metadata.len(), modified: 0, changed: i128::MAX }
+    }
+
+    /// True if the file was last touched long enough ago that a later write must show in the stamp: file
+    /// systems stamp in steps (a kernel tick, or up to two seconds where there are no fractions), and a write
+    /// within one step of the read would leave no trace.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let Ok(now) = now.duration_since(SystemTime::UNIX_EPOCH) else { return false };
+        let youngest = self.modified.max(self.changed);
+        let step = if self.changed % 1_000_000_000 == 0 {
+            Duration::from_secs(2)
+        } else {
+            Duration::from_millis(50)
+        };
+        i128::try_from(now.as_nanos()).is_ok_and(|now| {
+            now.checked_sub(youngest)
+                .is_some_and(|age| age > i128::try_from(step.as_nanos()).unwrap_or(i128::MAX))
+        })
+    }
+
+    fn digest(&self) -> Digest {
+        let mut bytes = [0; 56];
+        bytes[..8].copy_from_slice(&self.device.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.inode.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.size.to_le_bytes());
+        bytes[24..40].copy_from_slice(&self.modified.to_le_bytes());
+        bytes[40..56].copy_from_slice(&self.changed.to_le_bytes());
+        Digest::from_bytes(blake3::derive_key("fleche 2026 file stamp", &bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(changed: i128) -> Stamp {
+        Stamp { device: 1, inode: 2, size: 3, modified: 0, changed }
+    }
+
+    #[test]
+    fn a_young_stamp_and_one_from_the_future_are_not_trusted() {
+        let now = SystemTime::UNIX_EPOCH + Duration::new(1000, 500);
+        let nanos = 1_000_000_000_i128;
+        assert!(stamp(999 * nanos + 1).is_settled(now));
+        assert!(!stamp(999 * nanos).is_settled(now), "whole seconds: coarse clock");
+        assert!(stamp(990 * nanos).is_settled(now));
+        assert!(!stamp(1000 * nanos - 7).is_settled(now));
+        assert!(!stamp(2000 * nanos + 7).is_settled(now));
+    }
+
+    #[test]
+    fn a_same_size_edit_right_after_the_first_look_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::new(dir.path().to_path_buf(), Some(Store::memory()));
+        let path = dir.path().join("a");
+        for round in 0..200_u32 {
+            let text = format!("{round:08}");
+            fs::write(&path, &text).unwrap();
+            assert_eq!(files.digest(&path).unwrap(), Digest::of(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_tree_reacts_to_names_kinds_and_contents() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::new(dir.path().to_path_buf(), None);
+        let tree = dir.path().join("t");
+        assert_eq!(files.tree(&tree).unwrap(), absent());
+        fs::create_dir_all(tree.join("sub")).unwrap();
+        let empty = files.tree(&tree).unwrap();
+        fs::write(tree.join("sub/x"), "1").unwrap();
+        let one = files.tree(&tree).unwrap();
+        assert_ne!(empty, one);
+        fs::write(tree.join("sub/x"), "2").unwrap();
+        assert_ne!(files.tree(&tree).unwrap(), one);
+        fs::write(tree.join("sub/x"), "1").unwrap();
+        assert_eq!(files.tree(&tree).unwrap(), one);
+        fs::rename(tree.join("sub/x"), tree.join("sub/y")).unwrap();
+        assert_ne!(files.tree(&tree).unwrap(), one);
+    }
+
+    #[test]
+    fn paths_inside_the_project_are_relative_to_its_root() {
+        let files = Files::new(PathBuf::from("/p"), None);
+        assert_eq!(files.file(Path::new("/p/a/b")), Input::File("a/b".into()));
+        assert_eq!(files.file(Path::new("/q/b")), Input::File("/q/b".into()));
+        let input = files.file(Path::new("/p/a/b"));
+        let Dependency::Input { kind, name } = input.dependency() else { panic!("not an input") };
+        assert_eq!(Input::from_dependency(kind, &name), Some(input));
+    }
+}

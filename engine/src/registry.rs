@@ -1,0 +1,83 @@
+//! The registry: which cached functions this program has, found by the name under which calls are recorded.
+//!
+//! A name that two functions share (two versions of one package, say) belongs to neither.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use fleche_store::{CallId, CallKey, CodeDigest, Digest, Identity, TypeFingerprint};
+
+use crate::restore::Arguments;
+
+/// What `#[fleche]` says of a function, fixed when it is compiled.
+#[derive(Debug)]
+pub struct Definition {
+    /// The function's identifier.
+    pub name: &'static str,
+    /// The package it belongs to.
+    pub package: &'static str,
+    /// The module it is defined in.
+    pub module: &'static str,
+    /// `version = ..` as it was written; empty if it was not.
+    pub version: &'static str,
+    /// The digest of its code; `None` for `hash_code = false`.
+    pub code: Option<[u8; 32]>,
+    /// The names of the parameters that count.
+    pub parameters: &'static [&'static str],
+    /// Where it is defined.
+    pub file: &'static str,
+    /// The line in that file.
+    pub line: u32,
+    /// The full name, as the compiler gives it; empty for a generic function, which has one for each use.
+    pub full_name: fn() -> &'static str,
+    /// The fingerprint of the result's type; `None` for a generic function.
+    pub fingerprint: Option<fn() -> TypeFingerprint>,
+    /// Restores the arguments, calls the function, drops the result. `None` where that cannot be done.
+    pub recall: Option<fn(&mut Arguments<'_>) -> Option<()>>,
+}
+
+impl Definition {
+    /// The key of one of the function's calls under this program's code.
+    pub(crate) fn key(&self, call: CallId, result: TypeFingerprint) -> CallKey {
+        key(call, self.version, self.code.map(|code| CodeDigest::new(Digest::from_bytes(code))), result)
+    }
+}
+
+/// A call's key: its identity, and what decides whether an old result may stand for a new run.
+pub(crate) fn key(call: CallId, version: &str, code: Option<CodeDigest>, result: TypeFingerprint) -> CallKey {
+    let mut hasher = blake3::Hasher::new_derive_key("fleche 2026 call key");
+    hasher.update(call.digest().as_bytes());
+    match code {
+        Some(code) => hasher.update(&[1]).update(code.digest().as_bytes()),
+        None => hasher.update(&[0]),
+    };
+    hasher.update(&result.0.to_le_bytes());
+    hasher.update(version.as_bytes());
+    CallKey::new(Digest::from_bytes(*hasher.finalize().as_bytes()))
+}
+
+/// An entry that `#[fleche]` submits.
+pub struct Registered(pub &'static Definition);
+
+inventory::collect!(Registered);
+
+type Name = (&'static str, &'static str, &'static str);
+
+/// The function that made a recorded call, if this program has exactly one of that name.
+pub(crate) fn find(identity: &Identity) -> Option<&'static Definition> {
+    static BY_NAME: OnceLock<HashMap<Name, Option<&'static Definition>>> = OnceLock::new();
+    let by_name = BY_NAME.get_or_init(|| {
+        let mut map: HashMap<Name, Option<&'static Definition>> = HashMap::new();
+        for Registered(definition) in inventory::iter::<Registered> {
+            let name = ((definition.full_name)(), definition.package, definition.module);
+            map.entry(name).and_modify(|both| *both = None).or_insert(Some(definition));
+        }
+        map
+    });
+    *by_name.get(&(identity.function.as_str(), identity.package.as_str(), identity.module.as_str()))?
+}
+
+/// Every cached function of this program that is not generic.
+pub fn functions() -> impl Iterator<Item = &'static Definition> {
+    inventory::iter::<Registered>().into_iter().map(|Registered(definition)| *definition)
+}

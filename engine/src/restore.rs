@@ -1,0 +1,162 @@
+//! Arguments as bytes: kept with a record so that a stale call can be brought up to date later, in a process
+//! that never made it, and restored for that.
+//!
+//! A restored argument is never trusted: the call made with it is digested anew, and only if its identity is the
+//! one looked for does its result count.
+
+use std::borrow::Borrow;
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Kept bytes of arguments, in order.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    rest: std::slice::Iter<'a, Vec<u8>>,
+}
+
+impl<'a> Arguments<'a> {
+    pub(crate) fn new(kept: &'a [Vec<u8>]) -> Self {
+        Self { rest: kept.iter() }
+    }
+
+    fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
+        rmp_serde::from_slice(self.rest.next()?).ok()
+    }
+}
+
+/// An argument as bytes: self-describing, so that every serde type comes back and people can be shown it.
+pub(crate) fn keep<T: Serialize + ?Sized>(value: &T) -> Option<Vec<u8>> {
+    rmp_serde::to_vec_named(value).ok()
+}
+
+/// An argument's bytes as text for people: JSON, shortened.
+pub(crate) fn show(kept: &[u8]) -> String {
+    const LONGEST: usize = 60;
+    let Ok(value) = rmp_serde::from_slice::<serde_json::Value>(kept) else { return "…".into() };
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+/// Finds out, while the generated code is compiled, whether and how a parameter's type can be restored.
+///
+/// Method look-up prefers the receiver with most references, so the traits below are tried from the most to the
+/// least able one (known as autoref specialisation). A type that nothing fits makes its calls impossible to
+/// restore, not impossible to cache.
+#[derive(Debug)]
+pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+impl<T: ?Sized> Probe<T> {
+    /// A probe of `T`.
+    #[expect(clippy::new_without_default, reason = "made by generated code only")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// For parameters by value whose type deserialises.
+pub trait RestoreValue<T> {
+    /// The next argument.
+    fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+}
+
+impl<T: DeserializeOwned> RestoreValue<T> for &Probe<T> {
+    fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T> {
+        arguments.next()
+    }
+}
+
+/// For all other parameters by value.
+pub trait RestoreNoValue<T> {
+    /// Nothing.
+    fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+}
+
+impl<T> RestoreNoValue<T> for Probe<T> {
+    fn restore(&self, _: &mut Arguments<'_>) -> Option<T> {
+        None
+    }
+}
+
+/// For `&T` where `T` deserialises.
+pub trait RestoreReferent<T> {
+    /// The next argument.
+    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+}
+
+impl<T: DeserializeOwned> RestoreReferent<T> for &&Probe<T> {
+    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T> {
+        arguments.next()
+    }
+}
+
+/// For `&T` where `T` has an owned form that deserialises: `&str`, `&[T]`, `&Path`.
+pub trait RestoreOwned<T: ToOwned + ?Sized> {
+    /// The next argument, owned.
+    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T::Owned>;
+}
+
+impl<T: ToOwned<Owned: DeserializeOwned> + ?Sized> RestoreOwned<T> for &Probe<T> {
+    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T::Owned> {
+        arguments.next()
+    }
+}
+
+/// For all other `&T`.
+pub trait RestoreNoReferent<T: ?Sized> {
+    /// Nothing.
+    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<Unrestorable<T>>;
+}
+
+impl<T: ?Sized> RestoreNoReferent<T> for Probe<T> {
+    fn restore_ref(&self, _: &mut Arguments<'_>) -> Option<Unrestorable<T>> {
+        None
+    }
+}
+
+/// Stands for an argument that cannot be restored; there is no value of it.
+#[derive(Debug)]
+pub struct Unrestorable<T: ?Sized>(Infallible, PhantomData<fn() -> Box<T>>);
+
+impl<T: ?Sized> Borrow<T> for Unrestorable<T> {
+    fn borrow(&self) -> &T {
+        match self.0 {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    struct Opaque;
+
+    #[test]
+    fn each_type_is_restored_by_the_ablest_way() {
+        let kept =
+            [keep("a/b").unwrap(), keep(&vec![1_u8, 2]).unwrap(), keep(&7_i64).unwrap(), keep("x").unwrap()];
+        let mut arguments = Arguments::new(&kept);
+        let path = (&&&Probe::<Path>::new()).restore_ref(&mut arguments).unwrap();
+        assert_eq!(Borrow::<Path>::borrow(&path), Path::new("a/b"));
+        let list = (&&&Probe::<[u8]>::new()).restore_ref(&mut arguments).unwrap();
+        assert_eq!(Borrow::<[u8]>::borrow(&list), [1, 2]);
+        let number = (&&&Probe::<i64>::new()).restore_ref(&mut arguments).unwrap();
+        assert_eq!(Borrow::<i64>::borrow(&number), &7);
+        assert_eq!((&&Probe::<String>::new()).restore(&mut arguments).as_deref(), Some("x"));
+        assert!((&&Probe::<Opaque>::new()).restore(&mut arguments).is_none());
+        assert!((&&&Probe::<Opaque>::new()).restore_ref(&mut arguments).is_none());
+    }
+
+    #[test]
+    fn arguments_are_shown_as_json_and_cut_short() {
+        assert_eq!(show(&keep("a\"b").unwrap()), r#""a\"b""#);
+        assert_eq!(show(&keep(&(1, "x")).unwrap()), r#"[1,"x"]"#);
+        assert!(show(&keep(&"x".repeat(500)).unwrap()).ends_with('…'));
+    }
+}
