@@ -1,0 +1,217 @@
+//! Files that code names in string literals and that are read while it is compiled: `include_str!("a.sql")`,
+//! `#[grammar = "g.pest"]`, `my_macro!("template.html")`.
+//!
+//! Only literals inside macro calls and attributes count: others are paths that a program opens when it runs, and these
+//! are inputs, not code.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::lexer::{Kind, Tokens};
+use crate::sources::{files_below, tidy};
+
+/// Macros of the standard library that read no files, so that `println!("notes.txt")` names none.
+const PLAIN: [&str; 32] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "eprint",
+    "eprintln",
+    "format",
+    "format_args",
+    "matches",
+    "panic",
+    "print",
+    "println",
+    "thread_local",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+    "log",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+    "env",
+    "option_env",
+    "compile_error",
+];
+
+/// Macros that read the file which their argument spells.
+const INCLUDES: [&str; 5] = ["include", "include_str", "include_bytes", "concat", "env"];
+
+/// A file that code names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asset {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Whether it is Rust source (`include!`).
+    pub rust: bool,
+}
+
+/// Where names of files may be relative to.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The file with the code.
+    pub file: &'a Path,
+    /// The package's directory.
+    pub package: &'a Path,
+    /// The build script's output, if known.
+    pub out_dir: Option<&'a Path>,
+}
+
+/// The existing files that literals in a range of tokens name.
+pub fn named(tokens: &Tokens, range: Range<usize>, places: Places<'_>) -> Vec<Asset> {
+    let mut found = Vec::new();
+    // The innermost group around a token that is a macro call or attribute: where it ends, and the macro's name.
+    let mut around: Vec<(usize, String)> = Vec::new();
+    for index in range {
+        while around.last().is_some_and(|(end, _)| *end <= index) {
+            around.pop();
+        }
+        match tokens.kind(index) {
+            Some(Kind::Open) => {
+                if let Some(name) = caller(tokens, index) {
+                    around.push((tokens.after(index), name));
+                }
+            }
+            Some(Kind::Text) => {
+                let Some((_, name)) = around.last() else { continue };
+                let includes = INCLUDES.contains(&name.as_str());
+                if !includes && PLAIN.contains(&name.as_str()) {
+                    continue;
+                }
+                if let Some(text) = tokens.string(index) {
+                    look(&text, includes, places, &mut found);
+                }
+            }
+            _ => {}
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The name of the macro whose call opens at `index`; `"#"` for an attribute.
+fn caller(tokens: &Tokens, index: usize) -> Option<String> {
+    let back = |count: usize| index.checked_sub(count);
+    if tokens.is(index, "[") {
+        let hash = back(1).is_some_and(|at| tokens.is(at, "#"));
+        let inner =
+            back(1).is_some_and(|at| tokens.is(at, "!")) && back(2).is_some_and(|at| tokens.is(at, "#"));
+        if hash || inner {
+            return Some("#".to_owned());
+        }
+    }
+    if back(1).is_some_and(|at| tokens.is(at, "!")) {
+        return tokens.ident(back(2)?).map(str::to_owned);
+    }
+    // `macro_rules! name { … }`
+    if back(2).is_some_and(|at| tokens.is(at, "!")) && tokens.ident(back(1)?).is_some() {
+        return tokens.ident(back(3)?).map(str::to_owned);
+    }
+    None
+}
+
+fn look(text: &str, includes: bool, places: Places<'_>, found: &mut Vec<Asset>) {
+    if text.is_empty() || text.len() > 1024 || text.contains(['\0', '\n']) {
+        return;
+    }
+    let name = if includes { text.trim_start_matches('/') } else { text };
+    let beside = places.file.parent().unwrap_or(Path::new(""));
+    let mut bases = vec![beside.to_path_buf(), places.package.to_path_buf()];
+    bases.extend(places.out_dir.map(Path::to_path_buf));
+    bases.extend(["src", "templates"].map(|folder| places.package.join(folder)));
+    if Path::new(name).is_absolute() || name.is_empty() {
+        return;
+    }
+    if includes && text.starts_with('/') && Path::new(text).is_file() {
+        found.push(asset(Path::new(text)));
+    }
+    for base in bases {
+        let path = tidy(&base.join(name));
+        if path.is_file() {
+            found.push(asset(&path));
+        } else if !includes
+            && path != base
+            && path.starts_with(places.package)
+            && is_folder_of_assets(&path, places.package)
+        {
+            found.extend(
+                files_below(&path, &|_| true).iter().map(|path| Asset { path: path.clone(), rust: false }),
+            );
+        }
+    }
+}
+
+fn asset(path: &Path) -> Asset {
+    Asset { path: path.to_path_buf(), rust: path.extension().is_some_and(|extension| extension == "rs") }
+}
+
+/// Whether a directory may be one that a macro embeds (`#[folder = "public"]`); the package and its sources are not.
+fn is_folder_of_assets(path: &Path, package: &Path) -> bool {
+    path.is_dir()
+        && path != package
+        && !package.join("src").starts_with(path)
+        && !path.starts_with(package.join("target"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (path, text) in
+            [("src/a.sql", "x"), ("data.txt", "x"), ("web/a.css", "x"), ("src/lib.rs", ""), ("out/g.rs", "")]
+        {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("parent")).expect("created");
+            std::fs::write(path, text).expect("written");
+        }
+        dir
+    }
+
+    fn find(text: &str) -> Vec<String> {
+        let dir = package();
+        let tokens = Tokens::lex(text);
+        let (file, out) = (dir.path().join("src/lib.rs"), dir.path().join("out"));
+        let places = Places { file: &file, package: dir.path(), out_dir: Some(&out) };
+        let found = named(&tokens, 0..tokens.len(), places);
+        found
+            .iter()
+            .map(|asset| asset.path.strip_prefix(dir.path()).expect("inside").display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn macro_calls_and_attributes_name_files() {
+        assert_eq!(find(r#"const A: &str = include_str!("a.sql");"#), ["src/a.sql"]);
+        assert_eq!(find(r#"include!(concat!(env!("OUT_DIR"), "/g.rs"));"#), ["out/g.rs"]);
+        assert_eq!(
+            find(r#"x(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/data.txt")))"#),
+            ["data.txt"]
+        );
+        assert_eq!(find(r#"#[query(path = "a.sql")] struct Q;"#), ["src/a.sql"]);
+        assert_eq!(find(r#"#[folder = "web/"] struct Q;"#), ["web/a.css"]);
+        assert_eq!(find(r#"macro_rules! m { () => { include_str!("a.sql") } }"#), ["src/a.sql"]);
+        assert_eq!(find(r#"sql!["a.sql", 1]"#), ["src/a.sql"]);
+    }
+
+    #[test]
+    fn paths_that_a_program_opens_are_inputs() {
+        assert!(find(r#"read("data.txt")"#).is_empty());
+        assert!(find(r#"println!("data.txt {}", vec!["web"].len())"#).is_empty());
+        assert!(find(r#"#[folder = "src"] struct Q; m!("."); m!("/")"#).is_empty());
+    }
+}

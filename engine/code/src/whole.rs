@@ -1,0 +1,195 @@
+//! The digest of everything that a package is built from: its sources, its path dependencies, its lock file.
+//!
+//! This is the level `"crate"`, and what every other level falls back to when it cannot see enough. It must never
+//! leave out a file that the compiler reads.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::assets::{self, Places};
+use crate::compiler::Invocation;
+use crate::lock::Lock;
+use crate::modules;
+use crate::package::{DependencyKind, Package};
+use crate::sources::{Sources, files_below, tidy};
+
+/// Computes the digest of a package and all that it is built from on this disk.
+pub fn digest(
+    directory: Option<&Path>,
+    out_dir: Option<&Path>,
+    invocation: &Invocation,
+    sources: &mut Sources,
+) -> blake3::Hash {
+    let mut walk = Walk {
+        hasher: blake3::Hasher::new(),
+        seen: BTreeSet::new(),
+        packages: BTreeSet::new(),
+        sources,
+        out_dir,
+    };
+    walk.line("fleche crate 1");
+    for part in invocation.cfgs.iter().chain(&invocation.options) {
+        walk.line(part);
+    }
+    let package = directory.and_then(Package::read);
+    match (&package, directory) {
+        (Some(package), _) => walk.own(package, invocation),
+        (None, Some(directory)) => walk.scan("", directory, false),
+        (None, None) => {}
+    }
+    if let Some(root) = &invocation.root {
+        let base = directory.or(root.parent()).unwrap_or(root).to_path_buf();
+        walk.tree("root", &base, root);
+    }
+    walk.hasher.finalize()
+}
+
+struct Walk<'a> {
+    hasher: blake3::Hasher,
+    /// Files that are in already.
+    seen: BTreeSet<PathBuf>,
+    /// Directories of packages that are in already.
+    packages: BTreeSet<PathBuf>,
+    sources: &'a mut Sources,
+    out_dir: Option<&'a Path>,
+}
+
+impl Walk<'_> {
+    fn line(&mut self, text: &str) {
+        self.hasher.update(&(text.len() as u64).to_le_bytes());
+        self.hasher.update(text.as_bytes());
+    }
+
+    /// The package that is being compiled.
+    fn own(&mut self, package: &Package, invocation: &Invocation) {
+        // A documentation test is no file: its text lies in comments of any file.
+        let raw = invocation.root.is_none();
+        let tests =
+            raw || invocation.test || invocation.root.as_ref().is_some_and(|root| beside(package, root));
+        self.package(package, tests, raw);
+        if let Some(path) = package.lock() {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            self.sources.bytes(&path);
+            let lock = Lock::parse(&text).unwrap_or_default();
+            let lines = lock.below(&package.name, &package.version).unwrap_or_else(|| lock.all());
+            for line in lines {
+                self.line(&line);
+            }
+        }
+    }
+
+    /// A package's manifest, sources and path dependencies.
+    fn package(&mut self, package: &Package, tests: bool, raw: bool) {
+        if !self.packages.insert(tidy(&package.directory)) {
+            return;
+        }
+        self.line(&package.name);
+        self.line(&package.manifest.to_string());
+        self.sources.bytes(&package.directory.join("Cargo.toml"));
+        if let Some(workspace) = &package.workspace {
+            self.sources.bytes(workspace);
+            for key in ["workspace", "patch", "replace", "profile"] {
+                let table = package.workspace_manifest.get(key);
+                let table = match (key, table.and_then(toml::Value::as_table)) {
+                    // Members come and go without meaning anything for this one.
+                    ("workspace", Some(table)) => {
+                        let mut table = table.clone();
+                        table.retain(|key, _| matches!(key, "package" | "dependencies"));
+                        Some(toml::Value::Table(table))
+                    }
+                    _ => table.cloned(),
+                };
+                self.line(&table.map(|table| table.to_string()).unwrap_or_default());
+            }
+        }
+        let name = package.name.clone();
+        for root in package.library.iter().chain(&package.build) {
+            self.tree(&name, &package.directory, root);
+        }
+        if package.directory.join("src").is_dir() {
+            self.scan(&name, &package.directory.join("src"), raw);
+        }
+        if tests {
+            for folder in ["tests", "examples", "benches"] {
+                self.scan(&name, &package.directory.join(folder), raw);
+            }
+        }
+        for dependency in &package.dependencies {
+            if dependency.kind == DependencyKind::Development && !tests {
+                continue;
+            }
+            if let Some(found) = dependency.path.as_deref().and_then(Package::read) {
+                self.line(&dependency.name);
+                self.package(&found, false, false);
+            }
+        }
+    }
+
+    /// All Rust files below a directory.
+    fn scan(&mut self, package: &str, directory: &Path, raw: bool) {
+        let wanted = |path: &Path| {
+            let extension = path.extension().unwrap_or_default();
+            extension == "rs" || raw && extension == "md"
+        };
+        for path in files_below(directory, &wanted) {
+            if raw && let Some(digest) = self.sources.bytes(&path) {
+                self.hasher.update(digest.as_bytes());
+            }
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                self.tree(package, directory, &path);
+            }
+        }
+    }
+
+    /// A file and, through its modules and includes, all files below it.
+    fn tree(&mut self, package: &str, base: &Path, root: &Path) {
+        let mut pending = vec![(tidy(root), true)];
+        while let Some((path, owns)) = pending.pop() {
+            if !self.seen.insert(path.clone()) {
+                continue;
+            }
+            let Some(tokens) = self.sources.tokens(&path) else { continue };
+            self.line(package);
+            self.line(&relative(&path, base));
+            tokens.feed(0..tokens.len(), &mut self.hasher);
+            let places = Places { file: &path, package: base, out_dir: self.out_dir };
+            for asset in assets::named(&tokens, 0..tokens.len(), places) {
+                if asset.rust {
+                    pending.push((asset.path, true));
+                } else if self.seen.insert(asset.path.clone())
+                    && let Some(digest) = self.sources.bytes(&asset.path)
+                {
+                    self.line(&relative(&asset.path, base));
+                    self.hasher.update(digest.as_bytes());
+                }
+            }
+            for declaration in modules::declarations(&tokens) {
+                let owns = owns || modules::owns_directory(&path);
+                for (file, owns) in modules::candidates(&path, owns, &declaration) {
+                    let file = tidy(&file);
+                    if file.is_file() && !self.seen.contains(&file) {
+                        pending.push((file, owns));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a crate root is one of the package's tests, examples or benches.
+fn beside(package: &Package, root: &Path) -> bool {
+    let root = tidy(root);
+    let directory = tidy(&package.directory);
+    !root.starts_with(directory.join("src")) && package.library.as_deref().map(tidy) != Some(root)
+}
+
+/// A path as every checkout spells it.
+fn relative(path: &Path, base: &Path) -> String {
+    let base = tidy(base);
+    if let Ok(inside) = path.strip_prefix(&base) {
+        return inside.to_string_lossy().into_owned();
+    }
+    // Outside: only the names below the nearest shared directory.
+    let shared = base.ancestors().find(|ancestor| path.starts_with(ancestor)).unwrap_or(&base);
+    path.strip_prefix(shared).unwrap_or(path).to_string_lossy().into_owned()
+}
