@@ -1,0 +1,628 @@
+//! What `#[fleche]` turns a function into.
+//!
+//! ```text
+//! pub fn count(path: &Path) -> io::Result<u64> {
+//!     let mut call = private::Call::new(&count::DEFINITION, type_name_of_val(&count));
+//!     call.argument(&path);
+//!     match call.lookup::<io::Result<u64>>() {
+//!         private::Lookup::Hit(value) => value,
+//!         private::Lookup::Miss(mut miss) => { miss.keep(&path); miss.run(move || count::uncached(path)) }
+//!     }
+//! }
+//! pub enum count {}
+//! impl count { const DEFINITION; fn uncached; fn call; fn digest; fn contains; fn load; fn view; fn rerun }
+//! inventory::submit! { private::Registered(&count::DEFINITION) }
+//! ```
+//!
+//! The helpers hang on an enum because a module would not compile inside function bodies and doc tests. Tokens of the
+//! user keep their places, so that errors are reported where they were made.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error};
+
+use crate::key;
+use crate::options::Options;
+use crate::signature::{Function, Parameter, referent, without_lifetimes};
+
+/// Expands the attribute; on a mistake to the untouched function and the errors.
+pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
+    let parsed = match (Options::parse(options), syn::parse2::<Function>(item.clone())) {
+        (Ok(options), Ok(function)) => check_names(&options, &function).map(|()| (options, function)),
+        (Err(mut left), Err(right)) => {
+            left.combine(right);
+            Err(left)
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    };
+    match parsed {
+        Ok((options, function)) => Expansion::new(&options, &function, item).tokens(),
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#error #item)
+        }
+    }
+}
+
+fn check_names(options: &Options, function: &Function) -> syn::Result<()> {
+    let mut errors: Option<Error> = None;
+    for name in &options.ignore {
+        if !function.parameters.iter().any(|parameter| name == parameter.shown.as_str()) {
+            let known: Vec<String> =
+                function.parameters.iter().map(|parameter| format!("`{}`", parameter.shown)).collect();
+            let message = if known.is_empty() {
+                format!("`{name}` is no parameter; `{}` has none", function.name)
+            } else {
+                format!("`{name}` is no parameter; there are {}", known.join(", "))
+            };
+            let error = Error::new(name.span(), message);
+            match &mut errors {
+                Some(errors) => errors.combine(error),
+                none => *none = Some(error),
+            }
+        }
+    }
+    errors.map_or(Ok(()), Err)
+}
+
+/// Attributes sorted by where they belong.
+#[derive(Default)]
+struct Attributes<'a> {
+    /// On every item that is generated.
+    everywhere: Vec<&'a Attribute>,
+    /// On the function that callers see.
+    outside: Vec<&'a Attribute>,
+    /// On the function with the body.
+    inside: Vec<&'a Attribute>,
+}
+
+impl<'a> Attributes<'a> {
+    fn sort(attributes: &'a [Attribute]) -> Self {
+        let mut sorted = Self::default();
+        for attribute in attributes {
+            let name = attribute.path().get_ident().map(ToString::to_string).unwrap_or_default();
+            match name.as_str() {
+                "cfg" => sorted.everywhere.push(attribute),
+                "doc" | "must_use" | "deprecated" | "inline" | "cold" | "cfg_attr" => {
+                    sorted.outside.push(attribute);
+                }
+                "allow" | "warn" | "deny" | "forbid" => {
+                    sorted.outside.push(attribute);
+                    sorted.inside.push(attribute);
+                }
+                _ => sorted.inside.push(attribute),
+            }
+        }
+        sorted
+    }
+}
+
+struct Expansion<'a> {
+    options: &'a Options,
+    function: &'a Function,
+    item: &'a TokenStream,
+    attributes: Attributes<'a>,
+    helpers: Ident,
+    /// `fleche::private`
+    private: TokenStream,
+    call: Ident,
+    miss: Ident,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(options: &'a Options, function: &'a Function, item: &'a TokenStream) -> Self {
+        let fleche = &options.fleche;
+        Self {
+            options,
+            function,
+            item,
+            attributes: Attributes::sort(&function.attributes),
+            helpers: options.helpers.clone().unwrap_or_else(|| function.name.clone()),
+            private: quote!(#fleche::private),
+            call: Ident::new("call", Span::mixed_site()),
+            miss: Ident::new("miss", Span::mixed_site()),
+        }
+    }
+
+    fn tokens(&self) -> TokenStream {
+        let code = key::code(self.options.level, self.item);
+        let tracked = &code.tracked;
+        let public = self.public();
+        let helpers = self.helper_functions(&code.value);
+        let registration = self.registration();
+        quote! {
+            #public
+            #helpers
+            #registration
+            #tracked
+        }
+    }
+
+    /// The parameters that are part of the call's identity.
+    fn counted(&self) -> impl Iterator<Item = &'a Parameter> {
+        self.function.parameters.iter().filter(|parameter| !self.is_ignored(parameter))
+    }
+
+    fn is_ignored(&self, parameter: &Parameter) -> bool {
+        self.options.ignore.iter().any(|name| name == parameter.shown.as_str())
+    }
+
+    /// The function that callers see.
+    fn public(&self) -> TokenStream {
+        let Attributes { everywhere, outside, .. } = &self.attributes;
+        let name = &self.function.name;
+        let head = self.head(name);
+        let begin = self.begin(false);
+        let answer = self.answer(&quote!(lookup), &quote!(run));
+        quote! {
+            #(#everywhere)*
+            #(#outside)*
+            #head {
+                #begin
+                #answer
+            }
+        }
+    }
+
+    /// `pub fn name<T>(a: A, b: B) -> R where …`
+    fn head(&self, name: &Ident) -> TokenStream {
+        let output = &self.function.output;
+        self.head_returning(name, &quote!(#output))
+    }
+
+    fn head_returning(&self, name: &Ident, output: &TokenStream) -> TokenStream {
+        let Function { visibility, generics, parameters, .. } = self.function;
+        let (_, _, bounds) = generics.split_for_impl();
+        let parameters = parameters.iter().map(|Parameter { name, ty, .. }| quote!(#name: #ty));
+        quote!(#visibility fn #name #generics (#(#parameters),*) #output #bounds)
+    }
+
+    /// Makes the call and digests its arguments.
+    fn begin(&self, rerun: bool) -> TokenStream {
+        let (private, helpers, call) = (&self.private, &self.helpers, &self.call);
+        let (name, turbofish) = (&self.function.name, self.function.turbofish());
+        let arguments = self.counted().map(|Parameter { name, ty, .. }| {
+            let argument = Ident::new("argument", ty.span());
+            quote_spanned!(ty.span().resolved_at(Span::mixed_site())=> #call.#argument(&#name);)
+        });
+        let force = rerun.then(|| quote!(#call.force();));
+        // So that no helper has an unused parameter.
+        let unused = self.function.parameters.iter().filter(|parameter| self.is_ignored(parameter));
+        let unused = unused.map(|Parameter { name, .. }| quote!(let _ = &#name;));
+        let mutable = (rerun || self.counted().next().is_some()).then(|| quote!(mut));
+        quote! {
+            let #mutable #call = #private::Call::new(
+                &#helpers::DEFINITION,
+                ::core::any::type_name_of_val(&#name #turbofish),
+            );
+            #(#arguments)*
+            #(#unused)*
+            #force
+        }
+    }
+
+    /// Looks the call up, or runs it.
+    fn answer(&self, lookup: &TokenStream, run: &TokenStream) -> TokenStream {
+        let (private, helpers, call, miss) = (&self.private, &self.helpers, &self.call, &self.miss);
+        let (turbofish, result) = (self.function.turbofish(), &self.function.result);
+        let all = self.function.parameters.iter().map(|parameter| &parameter.name);
+        let keep = self.counted().map(|Parameter { name, ty, .. }| {
+            let keep = Ident::new("keep", ty.span());
+            quote_spanned!(ty.span().resolved_at(Span::mixed_site())=> #miss.#keep(&#name);)
+        });
+        let mutable = self.counted().next().is_some().then(|| quote!(mut));
+        let looked_up = quote_spanned! {result.span().resolved_at(Span::mixed_site())=>
+            #call.#lookup::<#result>()
+        };
+        quote! {
+            match #looked_up {
+                #private::Lookup::Hit(value) => value,
+                #private::Lookup::Miss(#mutable #miss) => {
+                    #(#keep)*
+                    #miss.#run(move || #helpers::uncached #turbofish (#(#all),*))
+                }
+            }
+        }
+    }
+
+    fn helper_functions(&self, code: &TokenStream) -> TokenStream {
+        let Attributes { everywhere, inside, .. } = &self.attributes;
+        let Function { visibility, name, result, body, generics, parameters, output, .. } = self.function;
+        let (helpers, fleche, call) = (&self.helpers, &self.options.fleche, &self.call);
+        let private = &self.private;
+        let (_, _, bounds) = generics.split_for_impl();
+        let typed = parameters
+            .iter()
+            .map(|Parameter { attributes, pattern, ty, .. }| quote!(#(#attributes)* #pattern: #ty));
+        let outcome =
+            quote_spanned!(result.span().resolved_at(Span::mixed_site())=> <#result as #private::Outcome>);
+        let about = |text: &str| format!("{text} [`{name}`].");
+
+        let definition = self.definition(code);
+        let (begin, begin_rerun) = (self.begin(false), self.begin(true));
+        let answer = self.answer(&quote!(lookup), &quote!(run));
+        let answer_view = self.answer(&quote!(lookup_view), &quote!(run_view));
+        let helper =
+            |name: &str, output: TokenStream, about: String, begin: &TokenStream, last: TokenStream| {
+                let head = self.head_returning(&format_ident!("{name}"), &output);
+                quote! {
+                    #[doc = #about]
+                    #[allow(dead_code, clippy::all, clippy::pedantic)]
+                    #head { #begin #last }
+                }
+            };
+        let functions = [
+            helper(
+                "call",
+                quote!(-> #fleche::Call),
+                about("Describes, without making it, a call of"),
+                &begin,
+                quote!(#call.describe()),
+            ),
+            helper(
+                "digest",
+                quote!(-> #fleche::CallId),
+                about("The identity of a call of"),
+                &begin,
+                quote!(#call.id()),
+            ),
+            helper(
+                "contains",
+                quote!(-> bool),
+                about("Whether there is a result that holds, without running anything, of a call of"),
+                &begin,
+                quote!(#call.contains::<#result>()),
+            ),
+            helper(
+                "load",
+                quote!(-> #fleche::Result<::core::option::Option<#outcome::Value>>),
+                about("The stored result that holds, without running anything, of a call of"),
+                &begin,
+                quote!(#call.load::<#result>()),
+            ),
+            helper(
+                "view",
+                quote!(-> #outcome::View),
+                about("The result, as it lies in the store without a copy, of a call of"),
+                &begin,
+                answer_view,
+            ),
+            helper(
+                "rerun",
+                quote!(#output),
+                about("Runs, with every cached call below it and whatever is stored, a call of"),
+                &begin_rerun,
+                answer,
+            ),
+        ];
+        let (enum_about, body_about) =
+            (about("Helpers for calls of"), about("The body, without the cache, of"));
+        quote! {
+            #(#everywhere)*
+            #[doc = #enum_about]
+            #[allow(non_camel_case_types, dead_code, clippy::all, clippy::pedantic)]
+            #visibility enum #helpers {}
+
+            #(#everywhere)*
+            impl #helpers {
+                #definition
+
+                #[doc = #body_about]
+                #[allow(
+                    clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::must_use_candidate,
+                    clippy::too_many_arguments, clippy::type_complexity,
+                )]
+                #(#inside)*
+                #visibility fn uncached #generics (#(#typed),*) #output #bounds #body
+
+                #(#functions)*
+            }
+        }
+    }
+
+    fn definition(&self, code: &TokenStream) -> TokenStream {
+        let Function { visibility, name, result, .. } = self.function;
+        let (private, version) = (&self.private, &self.options.version);
+        let shown = name.to_string();
+        let shown = shown.strip_prefix("r#").unwrap_or(&shown);
+        let counted = self.counted().map(|parameter| &parameter.shown);
+        let (full_name, fingerprint) = if self.function.is_generic() {
+            (quote!(|| ""), quote!(::core::option::Option::None))
+        } else {
+            let result_type = without_lifetimes(result);
+            let fingerprint = quote_spanned! {result.span().resolved_at(Span::mixed_site())=>
+                #private::fingerprint_of::<#result_type>
+            };
+            (
+                quote!(|| ::core::any::type_name_of_val(&#name)),
+                quote!(::core::option::Option::Some(|| #fingerprint())),
+            )
+        };
+        let recall = self.recall();
+        let line = if proc_macro::is_available() { name.span().unwrap().line() } else { 0 };
+        let line = u32::try_from(line).unwrap_or(0);
+        quote! {
+            #[doc(hidden)]
+            #[allow(dead_code, clippy::all, clippy::pedantic)]
+            #visibility const DEFINITION: #private::Definition = #private::Definition {
+                name: #shown,
+                package: match ::core::option_env!("CARGO_PKG_NAME") {
+                    ::core::option::Option::Some(package) => package,
+                    ::core::option::Option::None => "",
+                },
+                module: ::core::module_path!(),
+                version: #version,
+                code: #code,
+                parameters: &[#(#counted),*],
+                file: ::core::file!(),
+                line: #line,
+                full_name: #full_name,
+                fingerprint: #fingerprint,
+                recall: #recall,
+            };
+        }
+    }
+
+    /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers.
+    fn recall(&self) -> TokenStream {
+        let complete = self.counted().count() == self.function.parameters.len();
+        if self.function.is_generic() || !complete || !self.function.takes_any_lifetime() {
+            return quote!(::core::option::Option::None);
+        }
+        let (private, name) = (&self.private, &self.function.name);
+        let arguments = Ident::new("arguments", Span::mixed_site());
+        let mut restore = Vec::new();
+        let mut pass = Vec::new();
+        for (index, parameter) in self.function.parameters.iter().enumerate() {
+            let local = format_ident!("argument_{index}", span = Span::mixed_site());
+            if let Some(referent) = referent(&parameter.ty) {
+                let ty = without_lifetimes(referent);
+                restore
+                    .push(quote!(let #local = (&&&#private::Probe::<#ty>::new()).restore_ref(#arguments)?;));
+                pass.push(quote!(::core::borrow::Borrow::<#ty>::borrow(&#local)));
+            } else {
+                let ty = without_lifetimes(&parameter.ty);
+                restore.push(quote!(let #local = (&&#private::Probe::<#ty>::new()).restore(#arguments)?;));
+                pass.push(quote!(#local));
+            }
+        }
+        let used = if restore.is_empty() { quote!(_) } else { quote!(#arguments) };
+        let traits = (!restore.is_empty()).then(|| {
+            quote! {
+                use #private::{RestoreNoReferent as _, RestoreNoValue as _, RestoreOwned as _};
+                use #private::{RestoreReferent as _, RestoreValue as _};
+            }
+        });
+        quote! {
+            ::core::option::Option::Some({
+                #[allow(unused_imports)]
+                fn recall(#used: &mut #private::Arguments<'_>) -> ::core::option::Option<()> {
+                    #traits
+                    #(#restore)*
+                    let _ = #name(#(#pass),*);
+                    ::core::option::Option::Some(())
+                }
+                recall
+            })
+        }
+    }
+
+    fn registration(&self) -> TokenStream {
+        if self.function.is_generic() {
+            return TokenStream::new();
+        }
+        let (everywhere, private, helpers) = (&self.attributes.everywhere, &self.private, &self.helpers);
+        quote! {
+            #(#everywhere)*
+            const _: () = {
+                #private::inventory::submit! { #private::Registered(&#helpers::DEFINITION) }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::{File, ImplItem, Item};
+
+    use super::*;
+
+    fn expanded(options: TokenStream, item: &TokenStream) -> File {
+        let tokens = expand(options, item);
+        syn::parse2(tokens.clone()).unwrap_or_else(|error| panic!("{error} in {tokens}"))
+    }
+
+    fn text(tokens: impl quote::ToTokens) -> String {
+        tokens.to_token_stream().to_string()
+    }
+
+    fn helpers(file: &File) -> Vec<String> {
+        let items = file.items.iter().filter_map(|item| match item {
+            Item::Impl(block) => Some(&block.items),
+            _ => None,
+        });
+        items
+            .flatten()
+            .filter_map(|item| match item {
+                ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_function_gets_helpers_and_is_registered() {
+        let file = expanded(
+            quote!(version = 1, hash_code = false),
+            &quote!(
+                /// Counts.
+                pub fn count(path: &Path, mut n: u32) -> io::Result<Counts> {
+                    body(path, n)
+                }
+            ),
+        );
+        assert_eq!(helpers(&file), ["uncached", "call", "digest", "contains", "load", "view", "rerun"]);
+        let all = text(&file);
+        assert!(all.contains("count :: uncached (path , n)"), "{all}");
+        assert!(all.contains(
+            "fn uncached (path : & Path , mut n : u32) -> io :: Result < Counts > { body (path , n) }"
+        ));
+        assert!(all.contains("restore_ref"), "{all}");
+        assert!(all.contains("inventory :: submit !"), "{all}");
+        assert!(all.contains("version : \"1\""), "{all}");
+    }
+
+    #[test]
+    fn generic_functions_are_neither_registered_nor_recalled() {
+        let file = expanded(
+            quote!(hash_code = "body"),
+            &quote!(
+                fn f<'a, T: Ord, const N: usize>(x: &'a [T; N]) -> Vec<T>
+                where
+                    T: Clone,
+                {
+                    vec![]
+                }
+            ),
+        );
+        let all = text(&file);
+        assert!(all.contains("type_name_of_val (& f :: < T , N >)"), "{all}");
+        assert!(all.contains("f :: uncached :: < T , N > (x)"), "{all}");
+        assert!(
+            !all.contains("inventory") && all.contains("recall : :: core :: option :: Option :: None"),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn ignored_parameters_are_passed_on_but_do_not_count() {
+        let file = expanded(
+            quote!(ignore = [verbose], hash_code = false),
+            &quote!(
+                fn f(x: u8, verbose: bool) -> u8 {
+                    x
+                }
+            ),
+        );
+        let all = text(&file);
+        assert!(all.contains("uncached (x , verbose)") && all.contains("parameters : & [\"x\"]"), "{all}");
+        assert!(!all.contains("argument (& verbose)") && !all.contains("keep (& verbose)"), "{all}");
+    }
+
+    #[test]
+    fn patterns_and_names_that_clash_get_plain_names() {
+        let all = text(expanded(
+            quote!(hash_code = false),
+            &quote!(
+                fn f((a, b): (u8, u8), f: u8) -> u8 {
+                    a + b + f
+                }
+            ),
+        ));
+        assert!(all.contains("fn f (__argument_0 : (u8 , u8) , __argument_1 : u8)"), "{all}");
+        assert!(all.contains("fn uncached ((a , b) : (u8 , u8) , f : u8)"), "{all}");
+        assert!(all.contains(r#"parameters : & ["(a, b)" , "f"]"#), "{all}");
+    }
+
+    #[test]
+    fn attributes_go_where_they_belong() {
+        let all = text(expanded(
+            quote!(hash_code = false, helpers = other),
+            &quote!(
+                #[cfg(unix)]
+                #[must_use]
+                #[expect(unused_variables)]
+                fn f() -> u8 {
+                    1
+                }
+            ),
+        ));
+        assert_eq!(all.matches("cfg (unix)").count(), 4, "{all}");
+        assert_eq!(all.matches("must_use").count(), 1);
+        assert!(all.contains("# [expect (unused_variables)] fn uncached"), "{all}");
+        assert!(all.contains("enum other { }"), "{all}");
+    }
+
+    #[test]
+    fn what_cannot_be_cached_is_refused_and_left_as_it_was() {
+        for (item, message) in [
+            (
+                quote!(
+                    async fn f() -> u8 {
+                        1
+                    }
+                ),
+                "blocking part",
+            ),
+            (
+                quote!(
+                    fn f(&self) -> u8 {
+                        1
+                    }
+                ),
+                "free function",
+            ),
+            (
+                quote!(
+                    fn f(x: &mut u8) {}
+                ),
+                "by value",
+            ),
+            (
+                quote!(
+                    fn f(x: impl Ord) {}
+                ),
+                "type parameter",
+            ),
+            (
+                quote!(
+                    fn f() -> impl Ord {
+                        1
+                    }
+                ),
+                "can be stored",
+            ),
+            (
+                quote!(
+                    fn f(x: &str) -> &str {
+                        x
+                    }
+                ),
+                "owned value",
+            ),
+            (
+                quote!(
+                    unsafe fn f() {}
+                ),
+                "`unsafe fn`",
+            ),
+            (
+                quote!(
+                    const fn f() {}
+                ),
+                "`const fn`",
+            ),
+            (
+                quote!(
+                    extern "C" fn f() {}
+                ),
+                "`extern`",
+            ),
+        ] {
+            let all = expand(quote!(), &item).to_string();
+            assert!(all.contains("compile_error") && all.contains(message), "{all}");
+            assert!(all.ends_with(&item.to_string()), "{all}");
+        }
+        assert!(
+            expand(
+                quote!(ignore = [z]),
+                &quote!(
+                    fn f(x: u8) {}
+                )
+            )
+            .to_string()
+            .contains("`z` is no parameter; there are `x`")
+        );
+    }
+}
