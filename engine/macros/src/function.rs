@@ -539,7 +539,7 @@ mod tests {
             ),
         ));
         assert_eq!(all.matches("cfg (unix)").count(), 4, "{all}");
-        assert_eq!(all.matches("must_use").count(), 1);
+        assert_eq!(all.matches("# [must_use]").count(), 1);
         assert!(all.contains("# [expect (unused_variables)] fn uncached"), "{all}");
         assert!(all.contains("enum other { }"), "{all}");
     }
