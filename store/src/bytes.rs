@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use rkyv::util::AlignedVec;
 
@@ -40,8 +41,8 @@ impl Bytes {
 
     /// A view into a map; `None` if it would reach past the end or is not aligned.
     pub(crate) fn mapped(map: Arc<Map>, offset: usize, length: usize) -> Option<Self> {
-        let end = offset.checked_add(length)?;
-        (offset.is_multiple_of(16) && end <= map.len()).then_some(Self(Repr::Mapped { map, offset, length }))
+        map.slice(offset, length)?;
+        offset.is_multiple_of(16).then_some(Self(Repr::Mapped { map, offset, length }))
     }
 
     /// Do these bytes lie in a mapped file (rather than in memory of this process)?
@@ -56,7 +57,8 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Owned(bytes) => bytes,
-            Repr::Mapped { map, offset, length } => &map[*offset..*offset + *length],
+            // Checked when this view was made; `valid` never shrinks.
+            Repr::Mapped { map, offset, length } => map.slice(*offset, *length).unwrap_or_default(),
         }
     }
 }
@@ -81,30 +83,81 @@ impl PartialEq for Bytes {
 
 impl Eq for Bytes {}
 
-/// A file, mapped for reading.
-pub(crate) struct Map(memmap2::Mmap);
+/// A file, mapped for reading. The map may reach past the file's end; what may be touched grows with the file.
+pub(crate) struct Map {
+    raw: memmap2::MmapRaw,
+    valid: AtomicUsize,
+}
+
+/// Maps of this process, all stores together.
+static MAPS: AtomicUsize = AtomicUsize::new(0);
+
+/// The system allows 65,530 maps a process by default; the host program needs some of them too.
+const MAX_MAPS: usize = 4096;
 
 impl Map {
-    /// Maps the first `length` bytes of `file`, which must have that many.
-    pub(crate) fn new(file: &File, length: u64) -> io::Result<Self> {
-        let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        if file.metadata()?.len() < length as u64 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    /// Maps a file, with room for it to grow to `reserve` bytes. An error where there are too many maps already.
+    pub(crate) fn new(file: &File, reserve: u64) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let reserve = usize::try_from(reserve.max(length).max(1));
+        let reserve = reserve.map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        if MAPS.fetch_add(1, Ordering::Relaxed) >= MAX_MAPS {
+            MAPS.fetch_sub(1, Ordering::Relaxed);
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        // SAFETY: a mapped file must not shrink or change under the map. Files of a store are only appended to,
-        // replaced by rename and unlinked, none of which touches bytes that are mapped here; the one exception, the
-        // live marker of a frame header, is never handed out. That other programs keep off is what the
-        // documentation asks of the user: no file format can promise it.
-        let map = unsafe { memmap2::MmapOptions::new().len(length).map(file)? };
-        Ok(Self(map))
+        let mapped = memmap2::MmapOptions::new().len(reserve).map_raw_read_only(file);
+        let raw = mapped.inspect_err(|_| {
+            MAPS.fetch_sub(1, Ordering::Relaxed);
+        })?;
+        let valid = AtomicUsize::new(usize::try_from(length).unwrap_or(reserve).min(reserve));
+        Ok(Self { raw, valid })
+    }
+
+    /// So many bytes may be read.
+    pub(crate) fn valid(&self) -> usize {
+        self.valid.load(Ordering::Acquire)
+    }
+
+    /// The file has this length now.
+    pub(crate) fn grow(&self, length: u64) {
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(self.raw.len());
+        self.valid.fetch_max(length, Ordering::AcqRel);
+    }
+
+    /// Some of the file's bytes; `None` past the end.
+    pub(crate) fn slice(&self, offset: usize, length: usize) -> Option<&[u8]> {
+        if offset.checked_add(length)? > self.valid() {
+            return None;
+        }
+        // SAFETY: the range lies in the map, and in the file: `valid` never exceeds what `fstat` said or a write
+        // returned. The bytes must not change while the slice lives. Files of a store are only appended to, replaced
+        // by rename and unlinked, none of which touches bytes below `valid`; the exceptions, the live markers of
+        // frames, are read through `word` and lie in no slice that is handed out. That other programs keep off is
+        // what the documentation asks of the user: no file format can promise it.
+        Some(unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(offset), length) })
+    }
+
+    /// A word that other processes may change at any time; `None` past the end or out of line.
+    pub(crate) fn word(&self, offset: usize) -> Option<u32> {
+        if offset.checked_add(4)? > self.valid() || !offset.is_multiple_of(4) {
+            return None;
+        }
+        // SAFETY: in bounds as above, aligned (maps begin at a page), and only ever changed as a whole word, which an
+        // atomic load of the same size may race with.
+        #[expect(clippy::cast_ptr_alignment, reason = "checked above")]
+        let word = unsafe { &*self.raw.as_ptr().add(offset).cast::<AtomicU32>() };
+        Some(u32::from_le(word.load(Ordering::Relaxed)))
+    }
+
+    /// Tells the system how the map will be read.
+    pub(crate) fn sequential(&self) {
+        let _ = self.raw.advise(memmap2::Advice::Sequential);
     }
 }
 
-impl Deref for Map {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
+impl Drop for Map {
+    fn drop(&mut self) {
+        MAPS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -125,7 +178,15 @@ mod tests {
     fn views_are_checked_against_the_map() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(64).unwrap();
-        assert!(Map::new(&file, 65).is_err());
+        let map = Arc::new(Map::new(&file, 4096).unwrap());
+        assert!(map.slice(0, 65).is_none());
+        file.set_len(80).unwrap();
+        map.grow(80);
+        assert!(map.slice(16, 64).is_some());
+        let map = Arc::new(Map::new(&file, 0).unwrap());
+        map.grow(4096);
+        assert_eq!(map.valid(), 80, "never more than was mapped");
+        file.set_len(64).unwrap();
         let map = Arc::new(Map::new(&file, 64).unwrap());
         assert!(Bytes::mapped(map.clone(), 16, 48).is_some());
         assert!(Bytes::mapped(map.clone(), 16, 49).is_none());

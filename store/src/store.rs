@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::backend::{Backend, Prefix};
 use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::record::Record;
@@ -84,9 +85,8 @@ pub struct Stats {
 
 impl Store {
     /// Opens the store in `dir`, which is made if it isn't there.
-    pub fn open(dir: &Path, _options: Options) -> Result<Self> {
-        // The disk backend is the next commit.
-        Err(Error::io(dir, std::io::Error::from(std::io::ErrorKind::Unsupported)))
+    pub fn open(dir: &Path, options: Options) -> Result<Self> {
+        Ok(Self { backend: Arc::new(Disk::open(dir, options)?) })
     }
 
     /// A store in memory.
