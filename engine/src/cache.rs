@@ -11,7 +11,6 @@ use fleche_store::{Options, Store};
 
 use crate::error::Result;
 use crate::events::{Event, Events, Stats};
-use crate::flight::Flights;
 use crate::input::Files;
 use crate::memo::Memos;
 
@@ -35,7 +34,6 @@ pub struct Cache(Arc<Inner>);
 struct Inner {
     store: Option<Store>,
     memos: Memos,
-    flights: Arc<Flights>,
     files: Files,
     events: Events,
     warned: AtomicBool,
@@ -85,7 +83,6 @@ impl Cache {
             files: Files::new(root, store.clone()),
             store,
             memos: Memos::new(),
-            flights: Arc::new(Flights::new()),
             events: Events::default(),
             warned: AtomicBool::new(false),
         }))
@@ -115,8 +112,9 @@ impl Cache {
         &self.0.memos
     }
 
-    pub(crate) fn flights(&self) -> &Arc<Flights> {
-        &self.0.flights
+    /// Tells this cache from the others of the process.
+    pub(crate) fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     pub(crate) fn files(&self) -> &Files {

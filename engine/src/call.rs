@@ -22,14 +22,14 @@ use fleche_store::{
 };
 use smallvec::SmallVec;
 
-use crate::demand::{self, Active, Demand, Effort};
+use crate::demand::{self, Demand, Effort};
 use crate::events::{Event, Fate};
 use crate::fingerprint;
 use crate::flight::Flight;
 use crate::frame::{Frame, Purpose, Taint};
 use crate::memo::Memo;
 use crate::restore;
-use crate::thread::{self, Activity, Place};
+use crate::thread::{self, Active, Activity, Place};
 use crate::value::{self, Archived, Outcome, Value, View};
 
 /// Kept arguments too large for a record lie in the store under this fingerprint.
@@ -151,7 +151,7 @@ impl Subject {
             return Lookup::Miss(Miss::plain());
         }
         let id = self.call.id;
-        let running = match thread::with(|thread| thread.active.get(&id).copied()) {
+        let running = match thread::with(|thread| thread.activity(&id)) {
             Some(Activity::Running) => self.cycle(),
             Some(Activity::Verifying) => true,
             None => false,
@@ -199,19 +199,12 @@ impl Subject {
     }
 
     fn cycle(&self) -> ! {
-        let (names, verifying) = thread::with(|thread| {
-            let start = thread
-                .frames
-                .iter()
-                .position(|frame| frame.purpose == Purpose::Run(self.call.id))
-                .unwrap_or_default();
-            let names: Vec<String> = thread.frames[start..]
-                .iter()
-                .filter(|frame| frame.purpose != Purpose::Verify)
-                .map(|frame| frame.name.to_string())
-                .collect();
-            (names, thread.frames.iter().any(|frame| frame.purpose == Purpose::Verify))
+        let (mut names, verifying) = thread::with(|thread| {
+            let verifying = thread.frames.iter().any(|frame| frame.purpose == Purpose::Verify);
+            (thread.running_names(), verifying)
         });
+        let start = names.iter().position(|name| *name == self.call.function).unwrap_or_default();
+        names.drain(..start);
         let message = format!("a cycle of cached calls: {} → {}", names.join(" → "), self.call.function);
         if verifying && cfg!(panic = "unwind") {
             // Caught where the trace is verified; nobody needs to read of it.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use fleche_store::{CallId, CallKey, Dependency, Digest, Edge, Identity, Record};
 
 use crate::events::{Event, Fate};
-use crate::flight::{Claim, Flight};
+use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
 use crate::input::Input;
 use crate::memo::Memo;
 use crate::registry::{self, Definition};
 use crate::restore::{self, Arguments};
-use crate::thread::{self, Activity, Place};
+use crate::thread::{self, Active, Activity, Place};
 
 /// How far to go for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) fn demand(place: &Place, call: CallId, key: CallKey, effort: Effort) 
         if let Some(memo) = verified(place, call, key) {
             return Demand::Holds(memo);
         }
-        let flight = match place.cache.flights().claim(call) {
+        let flight = match claim_once(place, call) {
             Claim::Mine(flight) => Some(flight),
             Claim::Landed => continue,
             Claim::Apart => None,
@@ -66,12 +66,17 @@ pub(crate) fn demand(place: &Place, call: CallId, key: CallKey, effort: Effort) 
 /// Claims a call that is to run whatever its records say.
 pub(crate) fn claim(place: &Place, call: CallId) -> Option<Flight> {
     loop {
-        match place.cache.flights().claim(call) {
+        match claim_once(place, call) {
             Claim::Mine(flight) => return Some(flight),
             Claim::Landed => {}
             Claim::Apart => return None,
         }
     }
+}
+
+fn claim_once(place: &Place, call: CallId) -> Claim {
+    let pilot = thread::with(|thread| thread.pilot.clone());
+    flight::claim(&pilot, place.cache.number(), call)
 }
 
 fn verified(place: &Place, call: CallId, key: CallKey) -> Option<Arc<Memo>> {
@@ -151,7 +156,7 @@ fn holds(place: &Place, trace: &[Edge], effort: Effort) -> Option<bool> {
 /// The nested call's memo, valid in this revision; it is run if it must be.
 fn up_to_date(place: &Place, call: CallId, effort: Effort) -> Option<Arc<Memo>> {
     // A circle through a stale trace says nothing about today's program.
-    if thread::with(|thread| thread.active.contains_key(&call)) {
+    if thread::with(|thread| thread.activity(&call).is_some()) {
         return None;
     }
     let known = place.cache.memos().get(&call);
@@ -203,27 +208,6 @@ fn apart<T>(frame: Frame, f: impl FnOnce() -> T) -> T {
         (thread.frames.pop(), std::mem::replace(&mut thread.cache, before))
     });
     result
-}
-
-/// Marks a call as active on this thread, until dropped.
-pub(crate) struct Active {
-    call: CallId,
-    before: Option<Activity>,
-}
-
-impl Active {
-    pub(crate) fn enter(call: CallId, activity: Activity) -> Self {
-        Self { call, before: thread::with(|thread| thread.active.insert(call, activity)) }
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        thread::with(|thread| match self.before {
-            Some(before) => thread.active.insert(self.call, before),
-            None => thread.active.remove(&self.call),
-        });
-    }
 }
 
 /// The digest that an edge to a call observes.

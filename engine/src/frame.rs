@@ -32,6 +32,8 @@ pub(crate) enum Taint {
 pub(crate) enum Purpose {
     /// The body of a call.
     Run(CallId),
+    /// A piece of a body's work, on this thread or another.
+    Branch,
     /// Keeps what happens while a trace is verified apart from the bodies further out.
     Verify,
 }
@@ -110,6 +112,16 @@ impl Frame {
     pub(crate) fn taint(&mut self, reason: Taint) {
         if self.purpose != Purpose::Verify {
             self.taint.get_or_insert(reason);
+        }
+    }
+
+    /// Adds what a branch recorded, in its order.
+    pub(crate) fn merge(&mut self, branch: Self) {
+        for edge in branch.edges {
+            self.record(edge.dependency, edge.observed);
+        }
+        if let Some(reason) = branch.taint {
+            self.taint(reason);
         }
     }
 

@@ -1,4 +1,4 @@
-//! A thread's state: the cache in scope, the held revision, and the stack of frames.
+//! A thread's state: the cache in scope, the held revision, the stack of frames, and how it branches.
 //!
 //! All access goes through [`with`], which must never run code of the host while the state is borrowed.
 
@@ -10,6 +10,7 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
+use crate::flight::Pilot;
 use crate::frame::{Frame, Purpose, Taint};
 use crate::revision::Revision;
 
@@ -23,26 +24,69 @@ pub(crate) enum Activity {
 /// The calls that a `rerun` has already run.
 pub(crate) type Rerun = Arc<Mutex<HashSet<CallId>>>;
 
+/// The calls that are active on the way down to a branch.
+#[derive(Debug, Default)]
+struct Ancestors {
+    active: HashMap<CallId, Activity>,
+    names: Vec<String>,
+    above: Option<Arc<Ancestors>>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) cache: Option<Cache>,
     pub(crate) frozen: Option<Arc<Revision>>,
     pub(crate) frames: Vec<Frame>,
-    pub(crate) active: HashMap<CallId, Activity>,
+    active: HashMap<CallId, Activity>,
+    ancestors: Option<Arc<Ancestors>>,
+    pub(crate) pilot: Pilot,
     pub(crate) rerun: Option<Rerun>,
     /// How often the top-level call has started over.
     pub(crate) restarts: u32,
 }
 
+impl Thread {
+    fn new() -> Self {
+        Self {
+            cache: None,
+            frozen: None,
+            frames: Vec::new(),
+            active: HashMap::new(),
+            ancestors: None,
+            pilot: Pilot::new(),
+            rerun: None,
+            restarts: 0,
+        }
+    }
+
+    /// What the call is doing on this thread, or on those that wait for this branch.
+    pub(crate) fn activity(&self, call: &CallId) -> Option<Activity> {
+        if let Some(activity) = self.active.get(call) {
+            return Some(*activity);
+        }
+        let above = std::iter::successors(self.ancestors.as_ref(), |ancestors| ancestors.above.as_ref());
+        above.into_iter().find_map(|ancestors| ancestors.active.get(call).copied())
+    }
+
+    /// The bodies that run, outermost first, by their functions' names.
+    pub(crate) fn running_names(&self) -> Vec<String> {
+        let mut above: Vec<&Arc<Ancestors>> =
+            std::iter::successors(self.ancestors.as_ref(), |ancestors| ancestors.above.as_ref()).collect();
+        above.reverse();
+        above.into_iter().flat_map(|ancestors| ancestors.names.clone()).chain(names(&self.frames)).collect()
+    }
+}
+
+fn names(frames: &[Frame]) -> Vec<String> {
+    frames
+        .iter()
+        .filter(|frame| matches!(frame.purpose, Purpose::Run(_)))
+        .map(|frame| frame.name.to_string())
+        .collect()
+}
+
 thread_local! {
-    static THREAD: RefCell<Thread> = RefCell::new(Thread {
-        cache: None,
-        frozen: None,
-        frames: Vec::new(),
-        active: HashMap::new(),
-        rerun: None,
-        restarts: 0,
-    });
+    static THREAD: RefCell<Thread> = RefCell::new(Thread::new());
 }
 
 pub(crate) fn with<T>(f: impl FnOnce(&mut Thread) -> T) -> T {
@@ -76,7 +120,8 @@ pub(crate) fn place(what: &str) -> Place {
     assert!(
         std::thread::current().name() == Some("main"),
         "{what}: this thread has no cache in scope, so what it reads would be lost to the call it works for. \
-         Put one in scope with `fleche::cache(..)` on this thread, or hand the work over with `fleche::bind(..)`"
+         Spread work with `fleche::par_map`, `fleche::join` or `fleche::scope`; on a thread that works for no \
+         call put one in scope with `fleche::cache(..)`"
     );
     let cache = crate::scope::configured();
     with(|thread| thread.cache = Some(cache));
@@ -101,7 +146,123 @@ pub(crate) fn taint(reason: Taint) {
     });
 }
 
-/// The call whose body runs innermost, if any.
+/// Whether a body, or a branch of one, runs innermost.
 pub(crate) fn running() -> bool {
-    with(|thread| matches!(thread.frames.last(), Some(Frame { purpose: Purpose::Run(_), .. })))
+    with(|thread| {
+        matches!(thread.frames.last(), Some(Frame { purpose: Purpose::Run(_) | Purpose::Branch, .. }))
+    })
+}
+
+/// Marks a call as active on this thread, until dropped.
+pub(crate) struct Active {
+    call: CallId,
+    before: Option<Activity>,
+}
+
+impl Active {
+    pub(crate) fn enter(call: CallId, activity: Activity) -> Self {
+        Self { call, before: with(|thread| thread.active.insert(call, activity)) }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        with(|thread| match self.before {
+            Some(before) => thread.active.insert(self.call, before),
+            None => thread.active.remove(&self.call),
+        });
+    }
+}
+
+/// What a thread hands to its branches, from [`fork`] until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Fork {
+    cache: Option<Cache>,
+    frozen: Option<Arc<Revision>>,
+    /// The body that the branches work for: its cache and picture.
+    body: Option<(Cache, Arc<Revision>, Purpose)>,
+    ancestors: Option<Arc<Ancestors>>,
+    pilot: Pilot,
+    rerun: Option<Rerun>,
+    restarts: u32,
+}
+
+/// Prepares to work on several threads. Until the fork is dropped this thread's active calls are shared with its
+/// branches, so it must be dropped on this thread, in the frame in which it was made.
+pub(crate) fn fork() -> Fork {
+    with(|thread| {
+        // Moved, not copied: a fan-out deep down costs no more than one at the top.
+        let ancestors = Arc::new(Ancestors {
+            active: std::mem::take(&mut thread.active),
+            names: names(&thread.frames),
+            above: thread.ancestors.take(),
+        });
+        thread.ancestors = Some(ancestors.clone());
+        Fork {
+            cache: thread.cache.clone(),
+            frozen: thread.frozen.clone(),
+            body: thread
+                .frames
+                .last()
+                .map(|frame| (frame.cache.clone(), frame.revision.clone(), frame.purpose)),
+            ancestors: Some(ancestors),
+            pilot: thread.pilot.clone(),
+            rerun: thread.rerun.clone(),
+            restarts: thread.restarts,
+        }
+    })
+}
+
+impl Fork {
+    /// Runs `f` as a branch, on this thread or another, and gives what it recorded. `f` must not unwind.
+    pub(crate) fn run<T>(&self, f: impl FnOnce() -> T) -> (T, Option<Frame>) {
+        let frames = self.body.iter().map(|(cache, revision, purpose)| {
+            // A branch of a verification stays apart from bodies as the verification does.
+            let purpose = if *purpose == Purpose::Verify { Purpose::Verify } else { Purpose::Branch };
+            Frame::new(purpose, cache.clone(), revision.clone())
+        });
+        let branch = Thread {
+            cache: self.cache.clone(),
+            frozen: self.frozen.clone(),
+            frames: frames.collect(),
+            active: HashMap::new(),
+            ancestors: self.ancestors.clone(),
+            pilot: self.pilot.branch(),
+            rerun: self.rerun.clone(),
+            restarts: self.restarts,
+        };
+        let outside = with(|thread| std::mem::replace(thread, branch));
+        let result = f();
+        let mut branch = with(|thread| std::mem::replace(thread, outside));
+        (result, branch.frames.pop())
+    }
+}
+
+impl Drop for Fork {
+    fn drop(&mut self) {
+        self.ancestors = None;
+        let _outside_the_borrow = with(|thread| {
+            let shared = thread.ancestors.take()?;
+            match Arc::try_unwrap(shared) {
+                Ok(mut own) => {
+                    thread.ancestors = own.above.take();
+                    own.active.extend(thread.active.drain());
+                    thread.active = own.active;
+                    None
+                }
+                // A branch still runs, which its scope does not let happen: keep the link, which is only slower.
+                Err(shared) => thread.ancestors.replace(shared),
+            }
+        });
+    }
+}
+
+/// Adds what a branch recorded to the running body's frame.
+pub(crate) fn merge(branch: Option<Frame>) {
+    let Some(branch) = branch else { return };
+    with(|thread| {
+        if let Some(frame) = thread.frames.last_mut() {
+            frame.merge(branch);
+        }
+    });
 }
