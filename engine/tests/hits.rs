@@ -1,0 +1,338 @@
+//! When a call is answered from a record and when it runs.
+
+mod common;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use common::Project;
+use fleche::{fleche, value};
+
+#[value]
+#[derive(Debug, PartialEq, Clone)]
+struct Counts {
+    words: u64,
+    lines: u64,
+}
+
+#[fleche(version = 1)]
+fn count(path: &Path) -> io::Result<Counts> {
+    let text = fleche::fs::read_to_string(path)?;
+    Ok(Counts { words: text.split_whitespace().count() as u64, lines: text.lines().count() as u64 })
+}
+
+#[fleche]
+fn total(paths: &[PathBuf]) -> io::Result<u64> {
+    let mut words = 0;
+    for path in paths {
+        words += count(path)?.words;
+    }
+    Ok(words)
+}
+
+#[test]
+fn the_second_call_is_a_hit_and_an_edit_runs_it_again() {
+    let project = Project::new();
+    let book = project.write("book", "one two\nthree");
+    assert_eq!(count(&book).unwrap(), Counts { words: 3, lines: 2 });
+    assert_eq!(count(&book).unwrap(), Counts { words: 3, lines: 2 });
+    assert_eq!(project.log(), [r#"count("book"): ran"#, r#"count("book"): hit"#]);
+    project.write("book", "one");
+    assert_eq!(count(&book).unwrap().words, 1);
+    assert_eq!(project.log(), [r#"count("book"): ran"#]);
+}
+
+#[test]
+fn a_new_process_hits_and_a_revert_hits() {
+    let mut project = Project::new();
+    let book = project.write("book", "one");
+    count(&book).unwrap();
+    project.write("book", "one two");
+    count(&book).unwrap();
+    project.restart();
+    project.write("book", "one");
+    project.log();
+    assert_eq!(count(&book).unwrap().words, 1);
+    project.write("book", "one two");
+    assert_eq!(count(&book).unwrap().words, 2);
+    assert_eq!(project.log(), [r#"count("book"): hit"#, r#"count("book"): hit"#]);
+}
+
+#[test]
+fn an_unchanged_nested_result_cuts_off() {
+    let mut project = Project::new();
+    let paths = vec![project.write("a", "one two"), project.write("b", "three")];
+    assert_eq!(total(&paths).unwrap(), 3);
+    project.log();
+    project.write("b", "drei");
+    project.restart();
+    assert_eq!(total(&paths).unwrap(), 3);
+    assert_eq!(
+        project.log(),
+        [r#"count("a"): hit"#, r#"count("b"): ran, unchanged"#, r#"total(["a","b"]): cut off"#]
+    );
+    project.write("b", "drei vier");
+    assert_eq!(total(&paths).unwrap(), 4);
+    assert_eq!(project.log(), [r#"count("a"): hit"#, r#"count("b"): ran"#, r#"total(["a","b"]): ran"#]);
+}
+
+#[test]
+fn a_missing_file_is_an_input_too() {
+    #[fleche]
+    fn there(path: &Path) -> bool {
+        fleche::fs::read(path).is_ok()
+    }
+    let project = Project::new();
+    let path = project.path("late");
+    assert!(!there(&path));
+    assert!(!there(&path));
+    project.write("late", "");
+    assert!(there(&path));
+    project.remove("late");
+    assert!(!there(&path));
+    assert_eq!(
+        project.log(),
+        [r#"there("late"): ran"#, r#"there("late"): hit"#, r#"there("late"): ran"#, r#"there("late"): hit"#]
+    );
+}
+
+#[test]
+fn a_swallowed_failure_of_a_nested_call_is_not_remembered() {
+    static BROKEN: AtomicBool = AtomicBool::new(true);
+    #[fleche]
+    fn fragile(n: u32) -> Result<u32, String> {
+        if BROKEN.load(Ordering::SeqCst) { Err("broken".into()) } else { Ok(n) }
+    }
+    #[fleche]
+    fn careless(n: u32) -> u32 {
+        fragile(n).unwrap_or(0)
+    }
+    #[fleche]
+    fn outer(n: u32) -> u32 {
+        careless(n) + 1
+    }
+    let project = Project::new();
+    BROKEN.store(true, Ordering::SeqCst);
+    assert_eq!(outer(7), 1);
+    BROKEN.store(false, Ordering::SeqCst);
+    assert_eq!(outer(7), 8);
+    assert!(project.log().contains(&"outer(7): ran, not kept".to_string()));
+}
+
+#[test]
+fn a_swallowed_panic_of_a_nested_call_is_not_remembered() {
+    static BROKEN: AtomicBool = AtomicBool::new(true);
+    #[fleche]
+    fn fragile(n: u32) -> u32 {
+        assert!(!BROKEN.load(Ordering::SeqCst), "expected in this test");
+        n
+    }
+    #[fleche]
+    fn careless(n: u32) -> u32 {
+        std::panic::catch_unwind(|| fragile(n)).unwrap_or(0)
+    }
+    let _project = Project::new();
+    assert_eq!(careless(3), 0);
+    BROKEN.store(false, Ordering::SeqCst);
+    assert_eq!(careless(3), 3);
+}
+
+#[test]
+fn rerun_is_recursive_and_its_result_replaces_the_old_one() {
+    static CLOCK: AtomicU64 = AtomicU64::new(1);
+    #[fleche]
+    fn now(zone: u32) -> u64 {
+        u64::from(zone) + CLOCK.load(Ordering::SeqCst)
+    }
+    #[fleche]
+    fn shown(zone: u32) -> String {
+        format!("at {}", now(zone))
+    }
+    let mut project = Project::new();
+    assert_eq!(shown(100), "at 101");
+    CLOCK.store(2, Ordering::SeqCst);
+    assert_eq!(shown(100), "at 101");
+    project.log();
+    assert_eq!(shown::rerun(100), "at 102");
+    assert_eq!(project.log(), ["now(100): ran", "shown(100): ran"]);
+    project.restart();
+    assert_eq!(shown(100), "at 102");
+
+    // A rerun of what a recorded call depends on makes that call stale, here and in a later process.
+    CLOCK.store(3, Ordering::SeqCst);
+    assert_eq!(now::rerun(100), 103);
+    project.restart();
+    assert_eq!(shown(100), "at 103");
+}
+
+#[test]
+fn a_rerun_inside_a_held_revision_is_seen_there() {
+    static CLOCK: AtomicU64 = AtomicU64::new(1);
+    #[fleche]
+    fn now(_zone: u32) -> u64 {
+        CLOCK.load(Ordering::SeqCst)
+    }
+    #[fleche]
+    fn shown(zone: u32) -> String {
+        format!("at {}", now(zone))
+    }
+    let _project = Project::new();
+    fleche::frozen(|| {
+        assert_eq!(shown(0), "at 1");
+        CLOCK.store(2, Ordering::SeqCst);
+        now::rerun(0);
+        assert_eq!(shown(0), "at 2");
+    });
+}
+
+#[test]
+fn helpers_say_what_is_known_without_running() {
+    let mut project = Project::new();
+    let book = project.write("book", "one two");
+    assert!(!count::contains(&book));
+    assert!(count::load(&book).unwrap().is_none());
+    count(&book).unwrap();
+    project.restart();
+    project.log();
+    assert!(count::contains(&book));
+    assert_eq!(count::load(&book).unwrap().unwrap().words, 2);
+    assert_eq!(count::view(&book).unwrap().words, 2);
+    assert_eq!(count::uncached(&book).unwrap().words, 2);
+    assert_eq!(count::call(&book).id(), count::digest(&book));
+    assert!(count::call(&book).function().ends_with("count"));
+    project.write("book", "one");
+    assert!(!count::contains(&book));
+    assert!(!project.log().iter().any(|event| event.contains("ran")));
+}
+
+#[test]
+fn ignored_arguments_do_not_count() {
+    #[fleche(ignore = ["verbose"])]
+    fn double(n: u32, verbose: bool) -> u32 {
+        if verbose {
+            println!("doubling");
+        }
+        2 * n
+    }
+    let project = Project::new();
+    assert_eq!(double(4, false), 8);
+    assert_eq!(double(4, true), 8);
+    assert_eq!(project.cache.stats().ran, 1);
+}
+
+#[test]
+fn a_view_outlives_its_cache() {
+    let project = Project::new();
+    let book = project.write("book", "one two");
+    let first = count::view(&book).unwrap();
+    let view = count::view(&book).unwrap();
+    drop(project);
+    assert!(first.words == 2 && view.words == 2);
+    assert_eq!(view.to_owned().unwrap(), Counts { words: 2, lines: 1 });
+}
+
+#[test]
+fn a_cycle_is_an_error_that_names_the_calls() {
+    #[fleche]
+    fn even(n: u32) -> bool {
+        odd(n)
+    }
+    #[fleche]
+    fn odd(n: u32) -> bool {
+        even(n)
+    }
+    let _project = Project::new();
+    let panic = std::panic::catch_unwind(|| even(1)).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        message.contains("cycle") && message.contains("even →") && message.contains("odd →"),
+        "{message}"
+    );
+}
+
+#[test]
+fn void_keeps_nothing_and_reads_count_for_the_caller() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    #[fleche]
+    fn counted(n: u32) -> u32 {
+        RUNS.fetch_add(1, Ordering::SeqCst);
+        n
+    }
+    let _scope = fleche::cache("void").unwrap();
+    counted(1);
+    counted(1);
+    assert_eq!(RUNS.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_thread_without_a_cache_is_told_what_to_do() {
+    let panic = std::thread::spawn(|| count(Path::new("x")).is_ok()).join().unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("fleche::cache") && message.contains("count"), "{message}");
+}
+
+#[test]
+fn a_relative_path_means_another_file_in_another_directory() {
+    // In a process of its own, so that the working directory can be changed.
+    if std::env::var_os("FLECHE_TEST_CHILD").is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_relative_path_means_another_file_in_another_directory"])
+            .env("FLECHE_TEST_CHILD", "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    let project = Project::new();
+    for (dir, text) in [("p", "one"), ("q", "one two")] {
+        std::fs::create_dir(project.path(dir)).unwrap();
+        project.write(&format!("{dir}/book"), text);
+    }
+    std::env::set_current_dir(project.path("p")).unwrap();
+    assert_eq!(count(Path::new("book")).unwrap().words, 1);
+    std::env::set_current_dir(project.path("q")).unwrap();
+    assert_eq!(count(Path::new("book")).unwrap().words, 2);
+    std::env::set_current_dir(project.path("p")).unwrap();
+    assert_eq!(count(Path::new("book")).unwrap().words, 1);
+    assert_eq!(project.cache.stats().ran, 2);
+}
+
+#[test]
+fn a_deep_chain_neither_overflows_when_run_nor_when_verified() {
+    #[fleche]
+    fn down(n: u32, file: &Path) -> u64 {
+        if n == 0 { fleche::fs::read(file).unwrap().len() as u64 } else { down(n - 1, file) + 1 }
+    }
+    let mut project = Project::new();
+    let file = project.write("ground", "x");
+    assert_eq!(down(20_000, &file), 20_001);
+    project.restart();
+    assert_eq!(down(20_000, &file), 20_001);
+    assert_eq!(project.cache.stats().ran, 0);
+    project.write("ground", "xx");
+    assert_eq!(down(20_000, &file), 20_002);
+}
+
+#[test]
+fn inputs_that_change_under_a_call_make_it_start_over() {
+    static EDITS: AtomicU64 = AtomicU64::new(0);
+    #[fleche]
+    fn first(path: &Path) -> io::Result<String> {
+        fleche::fs::read_to_string(path)
+    }
+    #[fleche]
+    fn both(path: &Path) -> io::Result<(String, String)> {
+        let one = first(path)?;
+        if EDITS.fetch_add(1, Ordering::SeqCst) == 0 {
+            std::fs::write(path, "new")?; // somebody else's edit, while the call runs
+        }
+        let two = fleche::fs::read_to_string(path)?;
+        Ok((one, two))
+    }
+    let project = Project::new();
+    let path = project.write("a", "old");
+    assert_eq!(both(&path).unwrap(), ("new".to_string(), "new".to_string()));
+    assert_eq!(EDITS.load(Ordering::SeqCst), 2);
+    assert!(both::contains(&path));
+}

@@ -1,0 +1,367 @@
+//! Random programs under random edits: the incremental result equals the one from scratch, after every step, and
+//! nothing runs whose recorded dependencies are as they were.
+//!
+//! The model beside the engine is an interpreter that knows nothing of caching. `FLECHE_ORACLE_CASES` sets the
+//! number of programs.
+
+use std::collections::HashMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use fleche::{Cache, Fate, fleche};
+use proptest::prelude::*;
+
+/// One step of a function's body. `acc` is what the body has computed so far.
+#[derive(Debug, Clone)]
+enum Op {
+    Read(usize),
+    /// Reads the file that `acc` chooses.
+    ReadChosen,
+    Call(usize),
+    /// Calls only if `acc` is even.
+    CallIfEven(usize),
+    /// Calls, and goes on with a number of its own if that fails.
+    Swallow(usize),
+    /// Fails if `acc` is divisible.
+    FailIf(u64),
+    /// Panics if `acc` is divisible.
+    PanicIf(u64),
+    FanOut(Vec<usize>),
+}
+
+#[derive(Debug, Clone)]
+struct Program {
+    /// Node `n` calls only nodes below `n`.
+    nodes: Vec<(Vec<Op>, u64)>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(usize, u8),
+    Remove(usize),
+    Touch(usize),
+    /// Replaced through a rename, as editors do.
+    Replace(usize, u8),
+    Ask(usize),
+    Rerun(usize),
+    Restart,
+    Evict(usize),
+}
+
+const FILES: usize = 4;
+
+static PROGRAMS: LazyLock<Mutex<HashMap<PathBuf, Arc<Program>>>> = LazyLock::new(Mutex::default);
+
+fn file(dir: &Path, n: usize) -> PathBuf {
+    dir.join(format!("f{n}"))
+}
+
+fn mix(acc: u64, value: u64) -> u64 {
+    (acc * 31 + value + 1) % 1009
+}
+
+fn content(bytes: Option<&[u8]>) -> u64 {
+    bytes.map_or(500, |bytes| u64::from(bytes[0]))
+}
+
+/// The program under test.
+#[fleche(hash_code = false)]
+fn node(dir: &Path, n: usize) -> Result<u64, String> {
+    let program = PROGRAMS.lock().unwrap()[dir].clone();
+    let (ops, modulus) = &program.nodes[n];
+    let mut acc = n as u64;
+    let read = |n| fleche::fs::read(file(dir, n)).ok();
+    for op in ops {
+        match op {
+            Op::Read(n) => acc = mix(acc, content(read(*n).as_deref())),
+            Op::ReadChosen => acc = mix(acc, content(read(acc as usize % FILES).as_deref())),
+            Op::Call(n) => acc = mix(acc, node(dir, *n)?),
+            Op::CallIfEven(n) if acc % 2 == 0 => acc = mix(acc, node(dir, *n)?),
+            Op::CallIfEven(_) => {}
+            Op::Swallow(n) => {
+                acc = mix(acc, catch_unwind(|| node(dir, *n)).unwrap_or(Ok(701)).unwrap_or(700));
+            }
+            Op::FailIf(by) if acc % by == 0 => return Err(format!("node {n} fails")),
+            Op::PanicIf(by) if acc % by == 0 => std::panic::resume_unwind(Box::new("panic of the program")),
+            Op::FailIf(_) | Op::PanicIf(_) => {}
+            Op::FanOut(nodes) => {
+                for result in fleche::par_map(nodes, |n| node(dir, *n)) {
+                    acc = mix(acc, result?);
+                }
+            }
+        }
+    }
+    Ok(acc % modulus)
+}
+
+/// What a node comes to.
+#[derive(Debug, Clone, PartialEq)]
+enum Outcome {
+    Value(u64),
+    Failed(String),
+    Panicked,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Observed {
+    File(usize, Option<u8>),
+    Node(usize, u64),
+}
+
+/// A node evaluated from scratch: its outcome, and its trace if it may be kept.
+type Evaluated = (Outcome, Option<Vec<Observed>>);
+
+struct Model<'a> {
+    program: &'a Program,
+    files: [Option<u8>; FILES],
+    done: HashMap<usize, Evaluated>,
+}
+
+impl Model<'_> {
+    fn evaluate(&mut self, n: usize) -> Evaluated {
+        if let Some(done) = self.done.get(&n) {
+            return done.clone();
+        }
+        let evaluated = self.body(n);
+        self.done.insert(n, evaluated.clone());
+        evaluated
+    }
+
+    fn body(&mut self, n: usize) -> Evaluated {
+        let (ops, modulus) = self.program.nodes[n].clone();
+        let mut acc = n as u64;
+        let mut trace = Some(Vec::new());
+        let note = |trace: &mut Option<Vec<Observed>>, observed| {
+            if let Some(trace) = trace
+                && !trace.contains(&observed)
+            {
+                trace.push(observed);
+            }
+        };
+        for op in ops {
+            let calls = match op {
+                Op::Read(_) | Op::ReadChosen => {
+                    let n = if let Op::Read(n) = op { n } else { acc as usize % FILES };
+                    acc = mix(acc, content(self.files[n].as_ref().map(std::slice::from_ref)));
+                    note(&mut trace, Observed::File(n, self.files[n]));
+                    continue;
+                }
+                Op::FailIf(by) if acc % by == 0 => return (Outcome::Failed(format!("node {n} fails")), None),
+                Op::PanicIf(by) if acc % by == 0 => return (Outcome::Panicked, None),
+                Op::FailIf(_) | Op::PanicIf(_) => continue,
+                Op::CallIfEven(_) if acc % 2 == 1 => continue,
+                Op::Swallow(n) => {
+                    match self.evaluate(n).0 {
+                        Outcome::Value(value) => {
+                            note(&mut trace, Observed::Node(n, value));
+                            acc = mix(acc, value);
+                        }
+                        failure => {
+                            trace = None;
+                            acc = mix(acc, if failure == Outcome::Panicked { 701 } else { 700 });
+                        }
+                    }
+                    continue;
+                }
+                Op::Call(n) | Op::CallIfEven(n) => vec![n],
+                Op::FanOut(nodes) => nodes,
+            };
+            let outcomes: Vec<Outcome> = calls.iter().map(|n| self.evaluate(*n).0).collect();
+            // All branches of a fan-out run; a panic goes before a failure.
+            if outcomes.contains(&Outcome::Panicked) {
+                return (Outcome::Panicked, None);
+            }
+            for (n, outcome) in calls.into_iter().zip(outcomes) {
+                match outcome {
+                    Outcome::Value(value) => {
+                        note(&mut trace, Observed::Node(n, value));
+                        acc = mix(acc, value);
+                    }
+                    failure => return (failure, None),
+                }
+            }
+        }
+        (Outcome::Value(acc % modulus), trace)
+    }
+
+    /// Whether every dependency is today as it was observed.
+    fn holds(&mut self, trace: &[Observed]) -> bool {
+        trace.iter().all(|observed| match observed {
+            Observed::File(n, content) => self.files[*n] == *content,
+            Observed::Node(n, value) => self.evaluate(*n).0 == Outcome::Value(*value),
+        })
+    }
+}
+
+struct Bench {
+    dir: tempfile::TempDir,
+    cache: Cache,
+    scope: Option<fleche::Scope>,
+    ran: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Bench {
+    fn new(program: &Program) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        PROGRAMS.lock().unwrap().insert(dir.path().to_path_buf(), Arc::new(program.clone()));
+        let cache = Cache::with_store(fleche::Store::memory(), dir.path());
+        let mut bench = Self { dir, cache, scope: None, ran: Arc::default() };
+        bench.enter();
+        bench
+    }
+
+    fn restart(&mut self) {
+        self.cache = Cache::with_store(self.cache.store().unwrap().clone(), self.dir.path());
+        self.enter();
+    }
+
+    fn enter(&mut self) {
+        self.scope = None;
+        self.scope = Some(fleche::cache(&self.cache).unwrap());
+        let ran = self.ran.clone();
+        self.cache.subscribe(move |event| {
+            if let Fate::Ran { .. } = event.fate {
+                let (_, n) = event.arguments.rsplit_once(", ").unwrap();
+                ran.lock().unwrap().push(n.parse().unwrap());
+            }
+        });
+    }
+
+    fn outcome(result: std::thread::Result<Result<u64, String>>) -> Outcome {
+        match result {
+            Ok(Ok(value)) => Outcome::Value(value),
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(panic) if panic.is::<&str>() => Outcome::Panicked,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        PROGRAMS.lock().unwrap().remove(self.dir.path());
+    }
+}
+
+fn check(program: &Program, steps: &[Step]) {
+    let mut bench = Bench::new(program);
+    let dir = bench.dir.path().to_path_buf();
+    let mut files = [None; FILES];
+    let mut recorded: HashMap<usize, Vec<Vec<Observed>>> = HashMap::new();
+    for step in steps {
+        let last = program.nodes.len() - 1;
+        let (asked, forced) = match step {
+            Step::Write(n, byte) => {
+                fs::write(file(&dir, *n), [*byte]).unwrap();
+                files[*n] = Some(*byte);
+                (last, false)
+            }
+            Step::Replace(n, byte) => {
+                fs::write(dir.join("new"), [*byte]).unwrap();
+                fs::rename(dir.join("new"), file(&dir, *n)).unwrap();
+                files[*n] = Some(*byte);
+                (last, false)
+            }
+            Step::Remove(n) => {
+                let _ = fs::remove_file(file(&dir, *n));
+                files[*n] = None;
+                (last, false)
+            }
+            Step::Touch(n) => {
+                if let Ok(file) = fs::File::options().append(true).open(file(&dir, *n)) {
+                    file.set_modified(std::time::SystemTime::now()).unwrap();
+                }
+                (last, false)
+            }
+            Step::Ask(n) => (n % program.nodes.len(), false),
+            Step::Rerun(n) => (n % program.nodes.len(), true),
+            Step::Restart => {
+                bench.restart();
+                (last, false)
+            }
+            Step::Evict(n) => {
+                let n = n % program.nodes.len();
+                bench.cache.store().unwrap().evict_call(&node::digest(&dir, n)).unwrap();
+                bench.restart();
+                recorded.remove(&n);
+                // Whoever depends on it cannot be verified without its record, and runs.
+                recorded.clear();
+                (last, false)
+            }
+        };
+        bench.ran.lock().unwrap().clear();
+        let call = || if forced { node::rerun(&dir, asked) } else { node(&dir, asked) };
+        let outcome = Bench::outcome(catch_unwind(AssertUnwindSafe(call)));
+        let mut model = Model { program, files, done: HashMap::new() };
+        assert_eq!(outcome, model.evaluate(asked).0, "after {step:?}");
+        let mut ran = std::mem::take(&mut *bench.ran.lock().unwrap());
+        ran.sort_unstable();
+        if !forced {
+            let runs = ran.len();
+            ran.dedup();
+            assert_eq!(ran.len(), runs, "a call ran twice after {step:?}");
+        }
+        for n in ran {
+            let traces = recorded.entry(n).or_default();
+            if !forced {
+                let held = traces.iter().rev().take(8).find(|trace| model.holds(trace));
+                assert!(held.is_none(), "node {n} ran after {step:?} although {held:?} holds");
+            }
+            let trace = model.evaluate(n).1.expect("what is kept has a trace");
+            traces.retain(|other| *other != trace);
+            traces.push(trace);
+        }
+    }
+}
+
+fn ops(below: usize) -> impl Strategy<Value = Vec<Op>> {
+    let read = prop_oneof![3 => (0..FILES).prop_map(Op::Read), 1 => Just(Op::ReadChosen)];
+    let rare = prop_oneof![(3..6_u64).prop_map(Op::FailIf), (4..7_u64).prop_map(Op::PanicIf)];
+    let op = if below == 0 {
+        prop_oneof![4 => read.boxed(), 1 => rare.boxed()].boxed()
+    } else {
+        let call = prop_oneof![
+            4 => (0..below).prop_map(Op::Call),
+            2 => (0..below).prop_map(Op::CallIfEven),
+            2 => (0..below).prop_map(Op::Swallow),
+            1 => prop::collection::vec(0..below, 2..4).prop_map(Op::FanOut),
+        ];
+        prop_oneof![3 => read.boxed(), 6 => call.boxed(), 1 => rare.boxed()].boxed()
+    };
+    prop::collection::vec(op, 1..5)
+}
+
+fn program() -> impl Strategy<Value = Program> {
+    (2..7_usize)
+        .prop_flat_map(|count| (0..count).map(|n| (ops(n), 2..6_u64)).collect::<Vec<_>>())
+        .prop_map(|nodes| Program { nodes })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let byte = 0..3_u8;
+    prop_oneof![
+        6 => (0..FILES, byte.clone()).prop_map(|(n, byte)| Step::Write(n, byte)),
+        2 => (0..FILES, byte).prop_map(|(n, byte)| Step::Replace(n, byte)),
+        2 => (0..FILES).prop_map(Step::Remove),
+        1 => (0..FILES).prop_map(Step::Touch),
+        4 => (0..8_usize).prop_map(Step::Ask),
+        1 => (0..8_usize).prop_map(Step::Rerun),
+        2 => Just(Step::Restart),
+        1 => (0..8_usize).prop_map(Step::Evict),
+    ]
+}
+
+fn cases() -> u32 {
+    std::env::var("FLECHE_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn incremental_equals_from_scratch(program in program(), steps in prop::collection::vec(step(), 1..40)) {
+        check(&program, &steps);
+    }
+}
