@@ -91,6 +91,7 @@ impl fmt::Display for Call {
 
 /// What a look-up came to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once; a box would cost each miss an allocation")]
 pub enum Lookup<T> {
     /// Answered.
     Hit(T),

@@ -11,8 +11,11 @@ use serde::Deserialize;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 
+/// One handle a directory and process, so that all scopes share memos.
+static OPEN: Mutex<Option<HashMap<PathBuf, Cache>>> = Mutex::new(None);
+
 /// The file's name.
-pub const FILE: &str = "fleche.toml";
+const FILE: &str = "fleche.toml";
 
 #[derive(Debug, Default, Deserialize)]
 struct Config {
@@ -73,8 +76,6 @@ fn open(name: &str, found: Option<(&Path, &Config)>) -> Result<Cache> {
     })?;
     let root = file.parent().unwrap_or(Path::new("/"));
     let dir = root.join(&place.path);
-    // One handle a directory and process, so that all scopes share memos.
-    static OPEN: Mutex<Option<HashMap<PathBuf, Cache>>> = Mutex::new(None);
     let mut open = OPEN.lock();
     let open = open.get_or_insert_default();
     if let Some(cache) = open.get(&dir) {

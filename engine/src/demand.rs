@@ -122,10 +122,7 @@ pub(crate) fn event(call: CallId, identity: &Identity, fate: Fate) -> Event {
         .arguments
         .iter()
         .map(|argument| {
-            argument
-                .encoded
-                .as_deref()
-                .map_or_else(|| argument.digest.digest().short().to_string(), restore::show)
+            argument.encoded.as_deref().map_or_else(|| argument.digest.digest().short(), restore::show)
         })
         .collect();
     Event { call, function: identity.function.as_str().into(), arguments: arguments.join(", "), fate }

@@ -20,6 +20,9 @@ use crate::thread::{self, Fork};
 
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
+/// Where a branch leaves what it returned and what it recorded.
+type Slot<T> = Mutex<Option<(Outcome<T>, Option<Frame>)>>;
+
 /// How many extra threads may run at once in this process.
 static BUDGET: LazyLock<AtomicUsize> =
     LazyLock::new(|| AtomicUsize::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get) - 1));
@@ -74,8 +77,7 @@ where
     R: Send,
 {
     let items: Vec<Mutex<Option<I::Item>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
-    let done: Vec<Mutex<Option<(Outcome<R>, Option<Frame>)>>> =
-        items.iter().map(|_| Mutex::new(None)).collect();
+    let done: Vec<Slot<R>> = items.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     let fork = thread::fork();
     let work = || {

@@ -49,10 +49,6 @@ impl Memo {
     pub(crate) fn set_value(&self, bytes: Bytes) {
         *self.value.lock() = Some(bytes);
     }
-
-    pub(crate) fn forget_value(&self) {
-        *self.value.lock() = None;
-    }
 }
 
 const SHARDS: usize = 16;
@@ -78,9 +74,5 @@ impl Memos {
 
     pub(crate) fn insert(&self, call: CallId, memo: Arc<Memo>) {
         self.shard(&call).write().insert(call, memo);
-    }
-
-    pub(crate) fn remove(&self, call: &CallId) {
-        self.shard(call).write().remove(call);
     }
 }

@@ -79,5 +79,5 @@ pub(crate) fn find(identity: &Identity) -> Option<&'static Definition> {
 
 /// Every cached function of this program that is not generic.
 pub fn functions() -> impl Iterator<Item = &'static Definition> {
-    inventory::iter::<Registered>().into_iter().map(|Registered(definition)| *definition)
+    inventory::iter::<Registered>().map(|Registered(definition)| *definition)
 }

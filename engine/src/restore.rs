@@ -138,6 +138,10 @@ mod tests {
     struct Opaque;
 
     #[test]
+    #[expect(
+        clippy::needless_borrow,
+        reason = "as in generated code: the number of references chooses the trait"
+    )]
     fn each_type_is_restored_by_the_ablest_way() {
         let kept =
             [keep("a/b").unwrap(), keep(&vec![1_u8, 2]).unwrap(), keep(&7_i64).unwrap(), keep("x").unwrap()];

@@ -77,27 +77,29 @@ impl IntoCache for PathBuf {
 pub fn cache(cache: impl IntoCache) -> Result<Scope> {
     let cache = cache.into_cache()?;
     let before = thread::with(|thread| thread.cache.replace(cache));
-    Ok(Scope { before: Some(before), here: PhantomData })
+    Ok(Scope { before, kept: false, here: PhantomData })
 }
 
 /// Keeps a cache in scope; see [`cache`].
 #[must_use = "the cache goes out of scope when this is dropped; `.keep()` makes it stick"]
 #[derive(Debug)]
 pub struct Scope {
-    before: Option<Option<Cache>>,
+    before: Option<Cache>,
+    kept: bool,
     here: PhantomData<*const ()>,
 }
 
 impl Scope {
     /// Leaves the cache in scope for the rest of the thread's life.
     pub fn keep(mut self) {
-        self.before = None;
+        self.kept = true;
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if let Some(before) = self.before.take() {
+        if !self.kept {
+            let before = self.before.take();
             // Dropped outside the borrow: closing a cache may do work.
             let _closed = thread::with(|thread| std::mem::replace(&mut thread.cache, before));
         }

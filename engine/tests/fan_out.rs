@@ -51,7 +51,7 @@ fn traces_are_those_of_one_thread() {
         fleche::scope(|scope| {
             let spawned: Vec<_> =
                 paths.iter().map(|path| scope.spawn(move || length(path).unwrap())).collect();
-            spawned.into_iter().map(|length| length.join()).collect()
+            spawned.into_iter().map(fleche::Spawned::join).collect()
         })
     }
     let project = Project::new();

@@ -170,8 +170,8 @@ fn rerun_is_recursive_and_its_result_replaces_the_old_one() {
 fn a_rerun_inside_a_held_revision_is_seen_there() {
     static CLOCK: AtomicU64 = AtomicU64::new(1);
     #[fleche]
-    fn now(_zone: u32) -> u64 {
-        CLOCK.load(Ordering::SeqCst)
+    fn now(zone: u32) -> u64 {
+        u64::from(zone) + CLOCK.load(Ordering::SeqCst)
     }
     #[fleche]
     fn shown(zone: u32) -> String {

@@ -58,6 +58,11 @@ fn file(dir: &Path, n: usize) -> PathBuf {
     dir.join(format!("f{n}"))
 }
 
+/// The file that `acc` chooses.
+fn chosen(acc: u64) -> usize {
+    usize::try_from(acc % FILES as u64).unwrap()
+}
+
 fn mix(acc: u64, value: u64) -> u64 {
     (acc * 31 + value + 1) % 1009
 }
@@ -76,16 +81,17 @@ fn node(dir: &Path, n: usize) -> Result<u64, String> {
     for op in ops {
         match op {
             Op::Read(n) => acc = mix(acc, content(read(*n).as_deref())),
-            Op::ReadChosen => acc = mix(acc, content(read(acc as usize % FILES).as_deref())),
+            Op::ReadChosen => acc = mix(acc, content(read(chosen(acc)).as_deref())),
             Op::Call(n) => acc = mix(acc, node(dir, *n)?),
-            Op::CallIfEven(n) if acc % 2 == 0 => acc = mix(acc, node(dir, *n)?),
-            Op::CallIfEven(_) => {}
+            Op::CallIfEven(n) if acc.is_multiple_of(2) => acc = mix(acc, node(dir, *n)?),
             Op::Swallow(n) => {
                 acc = mix(acc, catch_unwind(|| node(dir, *n)).unwrap_or(Ok(701)).unwrap_or(700));
             }
-            Op::FailIf(by) if acc % by == 0 => return Err(format!("node {n} fails")),
-            Op::PanicIf(by) if acc % by == 0 => std::panic::resume_unwind(Box::new("panic of the program")),
-            Op::FailIf(_) | Op::PanicIf(_) => {}
+            Op::FailIf(by) if acc.is_multiple_of(*by) => return Err(format!("node {n} fails")),
+            Op::PanicIf(by) if acc.is_multiple_of(*by) => {
+                std::panic::resume_unwind(Box::new("panic of the program"))
+            }
+            Op::CallIfEven(_) | Op::FailIf(_) | Op::PanicIf(_) => {}
             Op::FanOut(nodes) => {
                 for result in fleche::par_map(nodes, |n| node(dir, *n)) {
                     acc = mix(acc, result?);
@@ -143,13 +149,15 @@ impl Model<'_> {
         for op in ops {
             let calls = match op {
                 Op::Read(_) | Op::ReadChosen => {
-                    let n = if let Op::Read(n) = op { n } else { acc as usize % FILES };
+                    let n = if let Op::Read(n) = op { n } else { chosen(acc) };
                     acc = mix(acc, content(self.files[n].as_ref().map(std::slice::from_ref)));
                     note(&mut trace, Observed::File(n, self.files[n]));
                     continue;
                 }
-                Op::FailIf(by) if acc % by == 0 => return (Outcome::Failed(format!("node {n} fails")), None),
-                Op::PanicIf(by) if acc % by == 0 => return (Outcome::Panicked, None),
+                Op::FailIf(by) if acc.is_multiple_of(by) => {
+                    return (Outcome::Failed(format!("node {n} fails")), None);
+                }
+                Op::PanicIf(by) if acc.is_multiple_of(by) => return (Outcome::Panicked, None),
                 Op::FailIf(_) | Op::PanicIf(_) => continue,
                 Op::CallIfEven(_) if acc % 2 == 1 => continue,
                 Op::Swallow(n) => {
@@ -203,17 +211,26 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(program: &Program) -> Self {
+    fn new(program: &Program, on_disk: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         PROGRAMS.lock().unwrap().insert(dir.path().to_path_buf(), Arc::new(program.clone()));
-        let cache = Cache::with_store(fleche::Store::memory(), dir.path());
+        let cache = if on_disk {
+            Cache::open(dir.path().join(".fleche")).unwrap()
+        } else {
+            Cache::with_store(fleche::Store::memory(), dir.path())
+        };
         let mut bench = Self { dir, cache, scope: None, ran: Arc::default() };
         bench.enter();
         bench
     }
 
+    /// What a new process would see: the same store, and nothing remembered in memory.
     fn restart(&mut self) {
-        self.cache = Cache::with_store(self.cache.store().unwrap().clone(), self.dir.path());
+        let store = self.cache.store().unwrap();
+        self.cache = match store.dir() {
+            Some(dir) => Cache::open(dir).unwrap(),
+            None => Cache::with_store(store.clone(), self.dir.path()),
+        };
         self.enter();
     }
 
@@ -245,8 +262,8 @@ impl Drop for Bench {
     }
 }
 
-fn check(program: &Program, steps: &[Step]) {
-    let mut bench = Bench::new(program);
+fn check(program: &Program, steps: &[Step], on_disk: bool) {
+    let mut bench = Bench::new(program, on_disk);
     let dir = bench.dir.path().to_path_buf();
     let mut files = [None; FILES];
     let mut recorded: HashMap<usize, Vec<Vec<Observed>>> = HashMap::new();
@@ -361,7 +378,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn incremental_equals_from_scratch(program in program(), steps in prop::collection::vec(step(), 1..40)) {
-        check(&program, &steps);
+    fn incremental_equals_from_scratch(
+        program in program(),
+        steps in prop::collection::vec(step(), 1..40),
+        on_disk: bool,
+    ) {
+        check(&program, &steps, on_disk);
     }
 }

@@ -1,6 +1,6 @@
 //! A temporary project with a cache in it, short calls to edit its files, and the log of what ran.
 
-#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct Project {
 impl Project {
     pub fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let cache = Cache::with_store(fleche::Store::memory(), dir.path());
+        let cache = Cache::open(dir.path().join(".fleche")).unwrap();
         let mut project = Self { dir, cache, scope: None, log: Arc::default() };
         project.enter();
         project
@@ -35,7 +35,7 @@ impl Project {
 
     /// What a new process would see: the same store without anything remembered in memory.
     pub fn restart(&mut self) {
-        self.cache = Cache::with_store(self.cache.store().unwrap().clone(), self.dir.path());
+        self.cache = Cache::open(self.dir.path().join(".fleche")).unwrap();
         self.enter();
     }
 
