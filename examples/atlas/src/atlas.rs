@@ -1,7 +1,8 @@
 //! The cached functions: one a file, one a package, one over everything.
 //!
 //! The tree of calls is the tree of the table, so an edit travels up it until a result comes out as it was: an
-//! edited comment stops at its package. Nothing here may read a file but through `fleche::fs`.
+//! edited comment stops at its package. Nothing here may read a file but through `fleche::fs`, nor start threads
+//! but through `fleche::par_map`, which loses no edge.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,8 +77,8 @@ pub(crate) fn summarise(name: &str, root: &Path, files: &[PathBuf]) -> io::Resul
         sums: Measures::default(),
         largest: Vec::new(),
     };
-    for file in files {
-        match parse(&root.join(file))? {
+    for (file, parsed) in files.iter().zip(fleche::par_map(files, |file| parse(&root.join(file)))) {
+        match parsed? {
             FileSummary::Measured(sums) => {
                 summary.sums.add(&sums);
                 summary.largest.push(Weighed { path: file.display().to_string(), tokens: sums.tokens });
@@ -94,8 +95,8 @@ pub(crate) fn summarise(name: &str, root: &Path, files: &[PathBuf]) -> io::Resul
 pub(crate) fn atlas(packages: &[Package]) -> io::Result<Atlas> {
     let mut all =
         Atlas { files: 0, unparsed: 0, sums: Measures::default(), packages: Vec::new(), largest: Vec::new() };
-    for Package { name, root, files } in packages {
-        let summary = summarise(name, root, files)?;
+    for summary in fleche::par_map(packages, |Package { name, root, files }| summarise(name, root, files)) {
+        let summary = summary?;
         all.files += summary.files;
         all.unparsed += summary.unparsed;
         all.sums.add(&summary.sums);
