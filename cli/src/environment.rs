@@ -18,6 +18,9 @@ pub const FIXED: &[(&str, &str)] = &[("LC_ALL", "C.UTF-8"), ("LANG", "C.UTF-8"),
 /// Set for every task: its name, so that fleche notices when a task starts fleche on its own project.
 pub const TASK_VARIABLE: &str = "FLECHE_TASK";
 
+/// Set for every task: the project's directory.
+pub const ROOT_VARIABLE: &str = "FLECHE_ROOT";
+
 /// The environment of the person who runs fleche.
 pub type Outer = BTreeMap<OsString, OsString>;
 

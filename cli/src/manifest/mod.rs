@@ -52,6 +52,8 @@ pub struct Defaults {
 pub struct CacheTable {
     /// Its directory, relative to the manifest.
     pub path: At<String>,
+    /// Whether results are only taken from it, never put into it.
+    pub read_only: bool,
 }
 
 /// `[task.NAME]`, before its matrix and variables are expanded.

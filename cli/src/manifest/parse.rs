@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Source, nearest};
 
 const TOP: &[&str] = &["default", "cache", "vars", "task"];
 const DEFAULT: &[&str] = &["cache", "tasks", "shell"];
-const CACHE: &[&str] = &["path"];
+const CACHE: &[&str] = &["path", "read_only"];
 const TASK: &[&str] = &[
     "run",
     "inputs",
@@ -102,9 +102,10 @@ impl Reader {
             for (key, value) in table {
                 let Some(cache) = self.as_table(key.get_ref(), value) else { continue };
                 self.known(cache, CACHE, &format!("in [cache.{}]", key.get_ref()));
+                let read_only = self.flag(cache, "read_only");
                 match self.string(cache, "path") {
                     Some(path) => {
-                        caches.insert(key.get_ref().to_string(), CacheTable { path });
+                        caches.insert(key.get_ref().to_string(), CacheTable { path, read_only });
                     }
                     None if !cache.contains_key("path") => self.error(
                         format!("cache `{}` has no `path`", key.get_ref()),
@@ -382,6 +383,17 @@ impl Reader {
     fn string(&mut self, table: &Table<'_>, key: &str) -> Option<At<String>> {
         let value = table.get(key)?;
         self.as_string(key, "a string", value)
+    }
+
+    fn flag(&mut self, table: &Table<'_>, key: &str) -> bool {
+        match table.get(key).map(|value| (value.get_ref(), value.span())) {
+            None => false,
+            Some((DeValue::Boolean(flag), _)) => *flag,
+            Some((other, span)) => {
+                self.wrong_type(key, "true or false", other, span);
+                false
+            }
+        }
     }
 
     fn as_string(&mut self, key: &str, wanted: &str, value: &Value<'_>) -> Option<At<String>> {
