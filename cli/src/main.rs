@@ -1,3 +1,7 @@
 //! The command `fleche`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleche_cli::main()
+}

@@ -1,0 +1,188 @@
+//! The arguments of the command line. What they say is checked here, what they mean is the commands' business.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Brings the outputs of tasks up to date, and runs only what has to run.
+#[derive(Debug, Parser)]
+#[command(name = "fleche", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Start in this directory instead of the working directory.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// Read this manifest instead of the nearest fleche.toml.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub file: Option<PathBuf>,
+    /// Elsewhere it means force, or file: it is refused with advice.
+    #[arg(short = 'f', global = true, hide = true, num_args = 0..=1)]
+    pub ambiguous: Option<Option<String>>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring tasks up to date.
+    Run(Run),
+    /// Run tasks again, and those whose results they read, whatever the records say.
+    Rerun(Rerun),
+    /// Show which tasks are up to date; exits with 1 if one is not.
+    Status(Status),
+    /// Show what is different from the last success of a task.
+    Why(Why),
+    /// Show which task reads from which.
+    Graph(Graph),
+    /// List the tasks with their descriptions.
+    List(List),
+    /// Show what a task wrote when it last ran.
+    Log(Log),
+    /// Remove outputs; they can be restored by `run`.
+    Clean(Clean),
+    /// Write a commented fleche.toml.
+    Init,
+    /// Write completions for a shell to standard output.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// How `run` and `rerun` go about it.
+#[derive(Debug, Args)]
+pub struct Pace {
+    /// How many tasks run at once [default: number of processors].
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// After a failure, go on with what does not depend on it.
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Say of each task that runs why it does.
+    #[arg(long)]
+    pub explain: bool,
+    /// Also tell of tasks that were up to date.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// How to tell what happens.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `fleche run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Tasks, or instances such as plot[oslo] [default: what `tasks` lists, or all that have outputs].
+    pub tasks: Vec<String>,
+    /// Only show what would run; nothing runs and nothing is recorded.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Run the named tasks even if they are up to date.
+    #[arg(long)]
+    pub force: bool,
+    /// How to go about it.
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+/// `fleche rerun`.
+#[derive(Debug, Args)]
+pub struct Rerun {
+    /// Tasks, or instances such as plot[oslo].
+    #[arg(required = true)]
+    pub tasks: Vec<String>,
+    /// Then bring the tasks that read their results up to date.
+    #[arg(long)]
+    pub dependents: bool,
+    /// How to go about it.
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+/// `fleche status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Tasks, or instances such as plot[oslo] [default: what `tasks` lists, or all that have outputs].
+    pub tasks: Vec<String>,
+    /// Also list those that are up to date.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `fleche why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// A task, or an instance such as plot[oslo].
+    pub task: String,
+}
+
+/// What a graph is drawn as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Drawing {
+    /// A tree in text: under each task those it waits for.
+    #[default]
+    Tree,
+    /// For Graphviz.
+    Dot,
+    /// For Mermaid.
+    Mermaid,
+    /// One object.
+    Json,
+}
+
+/// `fleche graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// Only these tasks and those above them [default: all].
+    pub tasks: Vec<String>,
+    /// What to draw.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Drawing,
+}
+
+/// `fleche list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `fleche log`.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// A task, or an instance such as plot[oslo].
+    pub task: String,
+    /// Only what it wrote to standard output.
+    #[arg(long, conflicts_with = "stderr")]
+    pub stdout: bool,
+    /// Only what it wrote to standard error.
+    #[arg(long)]
+    pub stderr: bool,
+}
+
+/// `fleche clean`.
+#[derive(Debug, Args)]
+pub struct Clean {
+    /// Tasks, or instances such as plot[oslo] [default: all].
+    pub tasks: Vec<String>,
+    /// Only show what would be removed.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,113 @@
+//! The commands, one file each. Each gets the [`Session`], does its work and says how it ended; errors in what the person wrote
+//! are returned, and shown in one place.
+
+pub mod bring;
+pub mod clean;
+pub mod completions;
+pub mod graph;
+pub mod init;
+pub mod list;
+pub mod log;
+pub mod rerun;
+pub mod run;
+pub mod status;
+pub mod why;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::diagnostic::Diagnostic;
+use crate::execute::Context;
+use crate::host::{Exit, Host};
+use crate::plan::{Plan, TaskId};
+use crate::project::Project;
+
+/// What a command comes to.
+pub type Result = std::result::Result<Exit, Vec<Diagnostic>>;
+
+/// The host, and the arguments that hold for every command.
+#[derive(Debug)]
+pub struct Session<'h> {
+    /// The world.
+    pub host: &'h Host,
+    /// Where to look for the manifest.
+    pub directory: PathBuf,
+    /// The manifest, if it is named.
+    pub file: Option<PathBuf>,
+}
+
+impl Session<'_> {
+    /// The project that the arguments mean.
+    pub fn project(&self) -> crate::manifest::Result<Project> {
+        Project::find(&self.directory, self.file.as_deref())
+    }
+
+    /// Everything that tasks need, around this cache.
+    pub fn context<'a>(&'a self, project: &'a Project, cache: &'a fleche::Cache) -> Context<'a> {
+        Context {
+            plan: &project.plan,
+            cache,
+            outer: &self.host.environment,
+            work: &project.work,
+            interrupt: &self.host.interrupt,
+        }
+    }
+}
+
+/// The one task that a name means.
+pub fn only_one(plan: &Plan, name: &str) -> std::result::Result<TaskId, Diagnostic> {
+    match plan.find(name)? {
+        [task] => Ok(*task),
+        several => Err(Diagnostic::new(format!("`{name}` has {} instances", several.len()))
+            .help(format!("name one, such as `{}`", plan.tasks[several[0]].name))),
+    }
+}
+
+/// Puts the cache in scope on this thread.
+pub fn enter(cache: &fleche::Cache) -> std::result::Result<fleche::Scope, Vec<Diagnostic>> {
+    fleche::cache(cache).map_err(|error| vec![Diagnostic::new(error.to_string())])
+}
+
+/// Runs one command line.
+pub fn run(host: &Host) -> Exit {
+    let arguments = match Arguments::try_parse_from(&host.arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let text = error.render();
+            if error.use_stderr() {
+                host.console.note(text.to_string().trim_end());
+                return Exit::Usage;
+            }
+            host.console.print(&text.to_string());
+            return Exit::Done;
+        }
+    };
+    if arguments.ambiguous.is_some() {
+        host.console.errors(&[Diagnostic::new("there is no `-f`")
+            .help("`--file FILE` names the manifest; `run --force` runs what is up to date")]);
+        return Exit::Usage;
+    }
+    let directory = match &arguments.directory {
+        None => host.directory.clone(),
+        Some(directory) => host.directory.join(directory),
+    };
+    let session = Session { host, directory, file: arguments.file.map(|file| host.directory.join(file)) };
+    let result = match &arguments.command {
+        Command::Run(arguments) => run::run(&session, arguments),
+        Command::Rerun(arguments) => rerun::run(&session, arguments),
+        Command::Status(arguments) => status::run(&session, arguments),
+        Command::Why(arguments) => why::run(&session, arguments),
+        Command::Graph(arguments) => graph::run(&session, arguments),
+        Command::List(arguments) => list::run(&session, arguments),
+        Command::Log(arguments) => log::run(&session, arguments),
+        Command::Clean(arguments) => clean::run(&session, arguments),
+        Command::Init => init::run(&session),
+        Command::Completions { shell } => Ok(completions::run(&session, *shell)),
+    };
+    result.unwrap_or_else(|errors| {
+        host.console.errors(&errors);
+        Exit::Usage
+    })
+}

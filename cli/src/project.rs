@@ -1,0 +1,105 @@
+//! Finds a project's manifest, reads it, and opens its cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fleche::Cache;
+use fleche_store::{Options, Store};
+
+use crate::diagnostic::Diagnostic;
+use crate::manifest::Result;
+use crate::manifest::parse::parse;
+use crate::plan::Plan;
+use crate::work::Work;
+
+/// The name of a manifest.
+pub const MANIFEST: &str = "fleche.toml";
+
+/// Where the cache is if the manifest does not say, relative to it.
+pub const DEFAULT_CACHE: &str = ".fleche";
+
+/// A manifest that was found and is right.
+#[derive(Debug)]
+pub struct Project {
+    /// Its tasks.
+    pub plan: Plan,
+    /// Its scratch directory.
+    pub work: Work,
+}
+
+/// What a command is going to do with the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look things up; an absent cache is not made.
+    Look,
+    /// Record results, unless the manifest says that it is only read.
+    Record,
+}
+
+impl Project {
+    /// The project of `directory`: its manifest is `file`, or else found by walking up.
+    pub fn find(directory: &Path, file: Option<&Path>) -> Result<Project> {
+        let path = match file {
+            Some(file) => directory.join(file),
+            None => directory
+                .ancestors()
+                .map(|above| above.join(MANIFEST))
+                .find(|path| path.is_file())
+                .ok_or_else(|| {
+                    vec![
+                        Diagnostic::new(format!(
+                            "there is no {MANIFEST} in {} or above it",
+                            directory.display()
+                        ))
+                        .help("`fleche init` writes one; `-C DIR` looks elsewhere, `--file FILE` names one"),
+                    ]
+                })?,
+        };
+        let shown = path.strip_prefix(directory).unwrap_or(&path);
+        let unreadable = |error: &dyn std::fmt::Display| {
+            vec![Diagnostic::new(format!("{} cannot be read: {error}", shown.display()))]
+        };
+        let text = fs::read(&path).map_err(|error| unreadable(&error))?;
+        let text = String::from_utf8(text).map_err(|_| unreadable(&"it is not UTF-8"))?;
+        let root = path.parent().unwrap_or(Path::new("/"));
+        let root = root.canonicalize().map_err(|error| unreadable(&error))?;
+        let plan = Plan::new(&root, parse(shown, text)?)?;
+        Ok(Project { plan, work: Work::new(&root) })
+    }
+
+    /// The directory of the cache, if it is one on disk, and whether it is only read.
+    fn cache_directory(&self) -> Option<(PathBuf, bool)> {
+        let manifest = &self.plan.manifest;
+        match &manifest.default.cache {
+            None => Some((self.plan.root.join(DEFAULT_CACHE), false)),
+            Some(name) => manifest
+                .caches
+                .get(&name.value)
+                .map(|cache| (self.plan.root.join(&cache.path.value), cache.read_only)),
+        }
+    }
+
+    /// Opens the cache.
+    pub fn cache(&self, access: Access) -> std::result::Result<Cache, Diagnostic> {
+        let root = &self.plan.root;
+        let Some((directory, read_only)) = self.cache_directory() else {
+            let void = self.plan.manifest.default.cache.as_ref().is_some_and(|name| name.value == "void");
+            return Ok(if void { Cache::void() } else { Cache::with_store(Store::memory(), root) });
+        };
+        if !directory.exists() && (access == Access::Look || read_only) {
+            return Ok(Cache::with_store(Store::memory(), root));
+        }
+        let options = Options { read_only, ..Options::default() };
+        let store = Store::open(&directory, options).map_err(|error| {
+            let diagnostic =
+                Diagnostic::new(format!("the cache in {} cannot be opened: {error}", directory.display()));
+            let manifest = &self.plan.manifest;
+            let named = manifest.default.cache.as_ref().and_then(|name| manifest.caches.get(&name.value));
+            match named {
+                Some(cache) => diagnostic.at(&manifest.source, cache.path.span.clone()),
+                None => diagnostic,
+            }
+        })?;
+        Ok(Cache::with_store(store, root))
+    }
+}
