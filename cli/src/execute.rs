@@ -215,7 +215,8 @@ impl Context<'_> {
         let differences = restore::differences(&self.plan.root, task, produced, &digest_now).map_err(io)?;
         if !differences.is_empty() {
             let store = self.cache.store().ok_or_else(|| restore::Error::Gone(task.name.clone()))?;
-            restore::restore(&self.plan.root, task, &differences, store)?;
+            let staging = self.work.staging().map_err(io)?;
+            restore::restore(&self.plan.root, &staging, task, &differences, store)?;
         }
         Ok(differences.len())
     }
@@ -244,7 +245,10 @@ impl Context<'_> {
             let list = prepared.inputs.words.join("\n") + "\n";
             self.work.write(&self.place(&inputs_file(task)), &list).map_err(message)?;
         }
-        let stash = Stash::put_aside(root, task)
+        let stash = self
+            .work
+            .staging()
+            .and_then(|staging| Stash::put_aside(root, &staging, task))
             .map_err(|error| Failure::Message(format!("its outputs cannot be emptied: {error}")))?;
         let undo = |stash: Stash, failure: Failure| match stash.put_back(root, task) {
             Ok(()) => failure,

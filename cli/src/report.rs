@@ -329,7 +329,11 @@ pub fn change_as_row(console: &Console, change: &Change) -> Vec<String> {
         "removed" => BAD,
         _ => NOTABLE,
     };
-    vec![format!("  {}", console.styled(style, change.verb)), change.what.clone(), change.detail.clone()]
+    vec![
+        format!("  {}", console.styled(style, &format!("{:<7}", change.verb))),
+        change.what.clone(),
+        change.detail.clone(),
+    ]
 }
 
 fn outcome_as_json(task: &str, outcome: &Outcome, cut_off: bool) -> Value {

@@ -111,13 +111,20 @@ pub enum Error {
 }
 
 /// Removes the differences. Until everything is fetched nothing in place is touched.
-pub fn restore(root: &Path, task: &Task, differences: &[Difference<'_>], store: &Store) -> Result<(), Error> {
+/// Files are prepared in `work` if that is on the file system of the outputs.
+pub fn restore(
+    root: &Path,
+    work: &Path,
+    task: &Task,
+    differences: &[Difference<'_>],
+    store: &Store,
+) -> Result<(), Error> {
     let failed = |path: &str| {
         let path = path.to_owned();
         move |error| Error::Io { path, error }
     };
     let Some(first) = task.outputs.first() else { return Ok(()) };
-    let mut staging = Staging::near(&root.join(&first.path)).map_err(failed(&first.path))?;
+    let mut staging = Staging::near(&root.join(&first.path), work).map_err(failed(&first.path))?;
     let mut fetched = Vec::new();
     for difference in differences {
         let Difference::Content(entry) = difference else { continue };

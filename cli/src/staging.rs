@@ -1,8 +1,9 @@
-//! A directory beside the outputs in which files are prepared or kept aside, so that moving them into place is one rename.
+//! A directory in which outputs are prepared or kept aside, on their file system, so that moving them into place is one rename.
 //! What lies in it is never seen by a glob, and it is gone when it is dropped.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,16 +17,20 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// A staging directory in the nearest directory above `path` that exists, hence on the same file system.
-    pub fn near(path: &Path) -> io::Result<Staging> {
+    /// A staging directory for `path`: in `preferred` if that is on the same file system, else in the nearest directory above
+    /// `path` that exists, where tasks that look around could see it.
+    pub fn near(path: &Path, preferred: &Path) -> io::Result<Staging> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
         let parent = path
             .ancestors()
             .skip(1)
             .find(|above| above.is_dir())
             .ok_or_else(|| io::Error::other(format!("{} lies in no directory", path.display())))?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory = parent.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
+        let same = device(parent).is_some() && device(preferred) == device(parent);
+        let directory =
+            if same { preferred } else { parent }.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
         // Of an earlier process of this number that was killed.
         remove(&directory)?;
         fs::create_dir(&directory)?;

@@ -12,21 +12,26 @@ use crate::staging::{Staging, remove, sweep};
 /// The outputs that were there before.
 #[derive(Debug)]
 pub struct Stash {
-    staging: Option<Staging>,
+    stagings: Vec<Staging>,
     moved: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Stash {
     /// Empties a task's outputs except for what it keeps, and makes the directories that they go into.
-    pub fn put_aside(root: &Path, task: &Task) -> io::Result<Stash> {
-        let mut stash = Stash { staging: None, moved: Vec::new() };
+    ///
+    /// They are put into `work` if that is on their file system.
+    pub fn put_aside(root: &Path, work: &Path, task: &Task) -> io::Result<Stash> {
+        let mut stash = Stash { stagings: Vec::new(), moved: Vec::new() };
         for output in &task.outputs {
             let place = root.join(&output.path);
             if let Some(parent) = place.parent() {
                 fs::create_dir_all(parent)?;
                 sweep(parent);
             }
-            stash.aside(root, &output.path, task)?;
+            if place.symlink_metadata().is_ok() {
+                stash.stagings.push(Staging::near(&place, work)?);
+                stash.aside(root, &output.path, task)?;
+            }
             if output.directory {
                 fs::create_dir_all(&place)?;
             }
@@ -46,10 +51,7 @@ impl Stash {
             }
             return Ok(());
         }
-        let staging = match &mut self.staging {
-            Some(staging) => staging,
-            none => none.insert(Staging::near(&place)?),
-        };
+        let Some(staging) = self.stagings.last_mut() else { return Ok(()) };
         let aside = staging.place();
         fs::rename(&place, &aside)?;
         self.moved.push((place, aside));

@@ -73,12 +73,19 @@ impl Work {
         Ok(Some(Lock { _directory: directory }))
     }
 
+    /// A directory in which outputs can be prepared or kept aside.
+    pub fn staging(&self) -> io::Result<PathBuf> {
+        self.make()?;
+        let path = self.directory().join("run");
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
     /// A directory for the files of one running task.
     pub fn scratch(&self) -> io::Result<Scratch> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        self.make()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = self.directory().join("run").join(number.to_string());
+        let path = self.staging()?.join(number.to_string());
         fs::create_dir_all(&path)?;
         Ok(Scratch { path })
     }

@@ -105,7 +105,8 @@ fn pending(session: &Session<'_>, context: &Context<'_>, id: TaskId, above: &[Ta
 
 fn show(session: &Session<'_>, found: &Comparison, text: &mut String) {
     let console = &session.host.console;
-    let mut rows: Vec<_> = found.changes.iter().map(|change| change_as_row(console, change)).collect();
+    let rows: Vec<_> = found.changes.iter().map(|change| change_as_row(console, change)).collect();
+    text.push_str(&table(&rows));
     let mut same = Vec::new();
     if found.same_inputs > 0 {
         same.push(inputs(found.same_inputs));
@@ -114,9 +115,8 @@ fn show(session: &Session<'_>, found: &Comparison, text: &mut String) {
         same.push("command".to_owned());
     }
     if !same.is_empty() {
-        rows.push(vec!["  same".to_owned(), same.join(", ")]);
+        let _ = writeln!(text, "  same     {}", same.join(", "));
     }
-    text.push_str(&table(&rows));
 }
 
 fn inputs(count: usize) -> String {
