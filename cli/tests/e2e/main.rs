@@ -1,0 +1,13 @@
+//! The real binary on temporary projects: do, then look at what ran. One module a matter, one binary, since linking is slow.
+
+mod project;
+
+mod commands;
+mod concurrency;
+mod environment;
+mod failure;
+mod manifest;
+mod rerun;
+mod restore;
+mod run;
+mod status;
