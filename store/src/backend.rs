@@ -7,8 +7,10 @@ use std::sync::Arc;
 use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::error::Result;
+use crate::gc::{GcOptions, GcReport};
 use crate::record::Record;
 use crate::store::{Named, Stats};
+use crate::verify::VerifyReport;
 
 /// A place that values, records and notes are kept in. [`crate::Store`] is the face to the outside.
 pub(crate) trait Backend: Send + Sync {
@@ -32,6 +34,10 @@ pub(crate) trait Backend: Send + Sync {
     fn stats(&self) -> Result<Stats>;
     fn sync(&self) -> Result<()>;
     fn dir(&self) -> Option<&Path>;
+    fn gc(&self, options: &GcOptions) -> Result<GcReport>;
+    fn verify(&self, repair: bool) -> Result<VerifyReport>;
+    /// Waits for upkeep that was begun.
+    fn settle(&self);
 }
 
 /// So many traces are kept for one key.

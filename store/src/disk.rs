@@ -6,10 +6,11 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
@@ -19,31 +20,74 @@ use crate::blob::{self, LARGE, Pending};
 use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::error::{Error, Result};
-use crate::frame::{HEADER, Kind, LIVE};
+use crate::evict::Eviction;
+use crate::frame::{HEADER, Kind};
+use crate::gc::{GcOptions, GcReport};
 use crate::layout::{self, Layout};
 use crate::reader::large;
 use crate::record::Record;
-use crate::segment::Segment;
 use crate::store::{Durability, Named, Options, Stats};
-use crate::tail::Class;
+use crate::tail::{Class, Tail};
+use crate::touched::{self, Touched};
+use crate::upkeep::PATIENCE;
+use crate::verify::VerifyReport;
 use crate::view::{View, Views};
-use crate::writer::{Active, Frame, Writer};
+use crate::worker::Worker;
+use crate::writer::{Active, Frame, Writer, now_ms};
 
 /// Segments end at this size.
-const ROLL: u64 = 256 << 20;
+pub(crate) const ROLL: u64 = 256 << 20;
+
+/// A tail of so many frames gets a table.
+const TABLE: u64 = 16 * 1024;
+
+/// So many full tails may wait for the worker; then whoever puts makes the tables.
+const BACKLOG: usize = 16;
+
+/// At close a tail of so many frames gets a table, to save the next process the scan.
+const CLOSING: u64 = 4 * 1024;
+
+/// How often data is brought to the disk while there are puts.
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// A store in a directory.
 pub(crate) struct Disk {
-    layout: Layout,
-    options: Options,
-    views: Views,
+    pub(crate) layout: Layout,
+    pub(crate) options: Options,
+    pub(crate) views: Views,
+    pub(crate) tuning: Tuning,
     writer: Mutex<Writer>,
     /// The largest logical time seen.
     clock: AtomicU64,
+    /// Full tails of this process that have no table yet.
+    pub(crate) full: Mutex<Vec<Arc<Tail>>>,
+    /// When data was brought to the disk last, and whether it is due again.
+    synced: Mutex<Instant>,
+    pub(crate) sync_due: AtomicBool,
+    touched: Touched,
+    worker: Worker,
+    me: Weak<Self>,
+}
+
+/// Sizes that tests make small.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    pub(crate) roll: u64,
+    pub(crate) table: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { roll: ROLL, table: TABLE }
+    }
 }
 
 impl Disk {
-    pub(crate) fn open(dir: &Path, options: Options) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, options: Options) -> Result<Arc<Self>> {
+        Self::tuned(dir, options, Tuning::default())
+    }
+
+    pub(crate) fn tuned(dir: &Path, options: Options, tuning: Tuning) -> Result<Arc<Self>> {
         let layout = Layout::new(dir);
         if options.read_only {
             layout.check()?;
@@ -54,15 +98,29 @@ impl Disk {
             }
             layout.create()?;
         }
-        let views = Views::new(layout.clone(), ROLL);
-        let disk = Self { layout, options, views, writer: Mutex::default(), clock: AtomicU64::new(0) };
-        disk.views.reload().map_err(|e| Error::io(&disk.layout.segments, e))?;
+        let views = Views::new(layout.clone(), tuning.roll);
+        let disk = Arc::new_cyclic(|me| Self {
+            layout,
+            options,
+            views,
+            tuning,
+            writer: Mutex::default(),
+            clock: AtomicU64::new(0),
+            full: Mutex::default(),
+            synced: Mutex::new(Instant::now()),
+            sync_due: AtomicBool::new(false),
+            touched: Touched::default(),
+            worker: Worker::default(),
+            me: me.clone(),
+        });
+        let clock = disk.views.reload().map_err(|e| Error::io(&disk.layout.segments, e))?;
+        disk.clock.fetch_max(clock, Ordering::Relaxed);
         disk.refresh();
         Ok(disk)
     }
 
     /// Looks for what other processes did since the last look.
-    fn refresh(&self) -> bool {
+    pub(crate) fn refresh(&self) -> bool {
         let (news, clock) = self.views.refresh();
         self.clock.fetch_max(clock, Ordering::Relaxed);
         news
@@ -73,7 +131,7 @@ impl Disk {
         lookup(&self.views.get()).or_else(|| self.refresh().then(|| lookup(&self.views.get()))?)
     }
 
-    fn writable(&self) -> Result<()> {
+    pub(crate) fn writable(&self) -> Result<()> {
         if self.options.read_only { Err(Error::ReadOnly { path: self.layout.dir.clone() }) } else { Ok(()) }
     }
 
@@ -83,34 +141,90 @@ impl Disk {
             return Err(Error::TooLarge { what: "an entry", length: size });
         }
         let mut writer = self.writer.lock();
-        let full = writer.active().is_some_and(|active| active.end() + size > ROLL);
-        if full && let Some(active) = writer.retire() {
-            active.tail.set_owner(0);
-            let _ = layout::seal(&active.file);
+        if writer
+            .active()
+            .is_some_and(|active| active.end() > HEADER && active.end() + size > self.tuning.roll)
+        {
+            self.retire(&mut writer);
         }
         if writer.active().is_none() {
             self.refresh();
             let view = self.views.get();
             let pid = std::process::id();
-            let foreign = view.tails.iter().filter(|tail| !tail.is_owned_by(pid));
-            let adopted = foreign.into_iter().find_map(|tail| Active::adopt(tail, ROLL - size));
-            let active = if let Some(active) = adopted {
+            let room = self.tuning.roll.saturating_sub(size);
+            let mut foreign = view.tails.iter().filter(|tail| !tail.is_owned_by(pid));
+            let active = if let Some(active) = foreign.find_map(|tail| Active::adopt(tail, room)) {
                 active
             } else {
-                let created = Active::create(&self.layout, ROLL);
+                let created = Active::create(&self.layout, self.tuning.roll);
                 let active = created.map_err(|e| Error::io(&self.layout.segments, e))?;
                 self.views.publish()?;
                 active
             };
             self.views.add_tail(&active.tail);
             writer.set_active(active);
+            self.reserve();
         }
         Ok(writer)
+    }
+
+    /// Ends the active segment for good. Its last frames get a table like those of any full tail.
+    pub(crate) fn retire(&self, writer: &mut Writer) {
+        if let Some(active) = writer.retire() {
+            let _ = layout::seal(&active.file);
+            self.full.lock().push(active.tail.clone());
+            self.worker.ring(&self.me);
+        }
+    }
+
+    /// Sets the tail aside for a table once it is full, so that the index in memory stays small.
+    fn turn(&self, writer: &mut Writer) {
+        let due = self.sync_due();
+        let Some(active) = writer.active().filter(|active| due || active.frames >= self.tuning.table) else {
+            return;
+        };
+        let old = active.turn();
+        self.views.add_tail(&active.tail);
+        let mut full = self.full.lock();
+        full.push(old);
+        let backlog = full.len() > BACKLOG;
+        drop(full);
+        self.worker.ring(&self.me);
+        if backlog {
+            let _ = self.publish_full();
+        }
+    }
+
+    /// Is it time to bring data to the disk? Says so once an interval.
+    fn sync_due(&self) -> bool {
+        let Some(mut last) = self.synced.try_lock().filter(|last| last.elapsed() >= INTERVAL) else {
+            return false;
+        };
+        *last = Instant::now();
+        self.sync_due.store(true, Ordering::Relaxed);
+        true
+    }
+
+    /// The writer, if nobody is using it right now.
+    pub(crate) fn idle_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        self.writer.try_lock()
+    }
+
+    /// The keys found since the last call, as used now.
+    pub(crate) fn touched_now(&self) -> Vec<(u64, i64)> {
+        let now = now_ms();
+        self.touched.take().into_iter().map(|lead| (lead, now)).collect()
+    }
+
+    /// Waits until the worker has nothing left to do.
+    pub(crate) fn settle_down(&self) {
+        self.worker.wait();
     }
 
     fn append(&self, frames: &[Frame<'_>]) -> Result<()> {
         let mut writer = self.writer(Writer::size(frames, false))?;
         writer.append(frames, None)?;
+        self.turn(&mut writer);
         self.settle(writer)
     }
 
@@ -239,6 +353,7 @@ impl Backend for Disk {
         let frames: SmallVec<[Frame<'_>; 2]> =
             value.into_iter().chain([record_frame(record, call, &payload)]).collect();
         writer.append(&frames, None)?;
+        self.turn(&mut writer);
         self.clock.fetch_max(clock, Ordering::Relaxed);
         self.settle(writer)?;
         Ok(clock)
@@ -246,54 +361,36 @@ impl Backend for Disk {
 
     fn records(&self, key: &CallKey) -> Result<Vec<Arc<Record>>> {
         let look = |view: &View| Some(view.records_of(key)).filter(|records| !records.is_empty());
-        Ok(self.look(look).unwrap_or_default())
+        let found = self.look(look).unwrap_or_default();
+        if !found.is_empty() {
+            self.touched.touch(key.digest().leading());
+        }
+        Ok(found)
     }
 
     fn newest(&self, call: &CallId) -> Result<Option<Arc<Record>>> {
-        Ok(self.history(call)?.into_iter().next())
+        self.refresh();
+        Ok(self.views.get().newest_of(call))
     }
 
     fn history(&self, call: &CallId) -> Result<Vec<Arc<Record>>> {
         self.refresh();
-        Ok(self.views.get().history_of(call))
+        Ok(self.views.get().history_of(call).into_iter().map(|found| found.record).collect())
     }
 
     fn dependents(&self, dependency: &DependencyId) -> Result<Vec<CallId>> {
         self.refresh();
-        let view = self.views.get();
-        let mut calls = Vec::new();
-        view.each_record(&mut |record| {
-            if record.trace.iter().any(|edge| edge.dependency.id() == *dependency) && view.is_kept(&record) {
-                calls.push(record.identity.id());
-            }
-            ControlFlow::Continue(())
-        });
-        calls.sort_unstable();
-        calls.dedup();
-        Ok(calls)
+        Ok(self.views.get().dependents(dependency))
     }
 
     fn calls_of(&self, function: &str) -> Result<Vec<CallId>> {
         self.refresh();
-        let view = self.views.get();
-        let mut calls = Vec::new();
-        view.each_record(&mut |record| {
-            if record.identity.function == function {
-                calls.push(record.identity.id());
-            }
-            ControlFlow::Continue(())
-        });
-        calls.sort_unstable();
-        calls.dedup();
-        Ok(calls)
+        Ok(self.views.get().calls_of(function))
     }
 
     fn for_each_record(&self, f: &mut dyn FnMut(Arc<Record>) -> ControlFlow<()>) -> Result<()> {
         self.refresh();
-        let view = self.views.get();
-        view.each_record(&mut |record| {
-            if view.is_kept(&record) { f(Arc::new(record)) } else { ControlFlow::Continue(()) }
-        });
+        self.views.get().each_kept(&mut |found| f(found.record));
         Ok(())
     }
 
@@ -302,25 +399,22 @@ impl Backend for Disk {
         let view = self.views.get();
         let leads = prefix.leading();
         let mut found = HashSet::new();
-        for tail in &view.tails {
-            let mut entries = Vec::new();
-            tail.range(Class::Value, &leads, &mut entries);
-            tail.range(Class::Record, &leads, &mut entries);
-            for (_, offset) in entries.drain(..) {
-                let Some(header) = tail.segment.frame(offset).filter(|header| header.live) else { continue };
-                if prefix.matches(&header.key) {
-                    found.insert(match header.kind {
-                        Kind::Record => Named::Key(CallKey::new(header.key)),
-                        _ => Named::Value(ValueDigest::new(header.key), header.fingerprint),
-                    });
-                }
-            }
-            tail.range(Class::Call, &leads, &mut entries);
-            for (_, offset) in entries {
-                let call = tail.segment.record(offset).map(|record| record.identity.id());
-                found.extend(call.filter(|call| prefix.matches(&call.digest())).map(Named::Call));
-            }
+        for class in [Class::Value, Class::Record] {
+            view.range(class, &leads, &mut |segment, offset| {
+                let header =
+                    segment.frame(offset).filter(|header| header.live && prefix.matches(&header.key));
+                found.extend(header.map(|header| match header.kind {
+                    Kind::Record => Named::Key(CallKey::new(header.key)),
+                    _ => Named::Value(ValueDigest::new(header.key), header.fingerprint),
+                }));
+                true
+            });
         }
+        view.range(Class::Call, &leads, &mut |segment, offset| {
+            let call = segment.record(offset).map(|record| record.identity.id());
+            found.extend(call.filter(|call| prefix.matches(&call.digest())).map(Named::Call));
+            true
+        });
         let mut found: Vec<_> = found.into_iter().collect();
         found.sort_unstable();
         Ok(found)
@@ -341,60 +435,49 @@ impl Backend for Disk {
 
     fn evict_call(&self, call: &CallId) -> Result<u64> {
         self.writable()?;
+        let _lock = self.maintenance(PATIENCE)?;
         self.refresh();
         let view = self.views.get();
         let kept = view.history_of(call).len() as u64;
-        let mut evicted = Ok(0);
+        let mut evicted = Eviction::default();
         view.find(Class::Call, call.digest().leading(), |segment, offset| {
             if segment.record(offset).is_some_and(|record| record.identity.id() == *call) {
-                add_evicted(&mut evicted, kill(segment, offset));
+                evicted.kill(segment, offset);
             }
             None::<()>
         });
-        evicted.map(|_: u64| kept)
+        evicted.finish()?;
+        Ok(kept)
     }
 
     fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64> {
         self.writable()?;
+        let _lock = self.maintenance(PATIENCE)?;
         self.refresh();
-        let view = self.views.get();
-        let mut evicted = Ok(0);
-        view.find_value(digest, fingerprint, |segment, offset, header| {
+        let mut evicted = Eviction::default();
+        self.views.get().find_value(digest, fingerprint, |segment, offset, header| {
             let large = large(segment, offset, header);
-            add_evicted(&mut evicted, kill(segment, offset));
+            evicted.kill(segment, offset);
             if let Some(large) = large {
                 let _ = std::fs::remove_file(large.path(&self.layout, &digest.digest()));
             }
             None::<()>
         });
-        evicted
+        evicted.finish()
     }
 
     fn stats(&self) -> Result<Stats> {
         self.refresh();
         let view = self.views.get();
-        let mut stats = Stats { segments: view.segments.len() as u64, ..Stats::default() };
-        let mut seen = HashSet::new();
-        for tail in &view.tails {
-            let mut entries = Vec::new();
-            tail.range(Class::Value, &(0..=u64::MAX), &mut entries);
-            tail.range(Class::Note, &(0..=u64::MAX), &mut entries);
-            for (_, offset) in entries {
-                let Some(header) = tail.segment.frame(offset).filter(|header| header.live) else { continue };
-                if !seen.insert((header.kind == Kind::Note, header.key, header.fingerprint)) {
-                    continue;
-                }
-                if header.kind == Kind::Note {
-                    stats.notes += 1;
-                    continue;
-                }
-                stats.values += 1;
-                let large = large(&tail.segment, offset, &header);
-                stats.value_bytes += large.map_or(header.length, |large| large.length);
-            }
-        }
-        view.each_record(&mut |record| {
-            stats.records += u64::from(view.is_kept(&record));
+        let (segments, tables) = (view.segments.len() as u64, view.tables.len() as u64);
+        let mut stats = Stats { segments, tables, ..Stats::default() };
+        view.each_stored(Class::Value, &mut |segment, offset, header| {
+            stats.values += 1;
+            stats.value_bytes += large(segment, offset, header).map_or(header.length, |large| large.length);
+        });
+        view.each_stored(Class::Note, &mut |_, _, _| stats.notes += 1);
+        view.each_kept(&mut |_| {
+            stats.records += 1;
             ControlFlow::Continue(())
         });
         stats.disk_bytes = disk_bytes(&self.layout.root);
@@ -416,6 +499,18 @@ impl Backend for Disk {
     fn dir(&self) -> Option<&Path> {
         Some(&self.layout.dir)
     }
+
+    fn gc(&self, options: &GcOptions) -> Result<GcReport> {
+        self.collect_garbage(options)
+    }
+
+    fn verify(&self, repair: bool) -> Result<VerifyReport> {
+        self.verify_all(repair)
+    }
+
+    fn settle(&self) {
+        self.settle_down();
+    }
 }
 
 fn record_frame<'a>(record: &Record, call: CallId, payload: &'a [u8]) -> Frame<'a> {
@@ -423,38 +518,25 @@ fn record_frame<'a>(record: &Record, call: CallId, payload: &'a [u8]) -> Frame<'
     Frame { kind: Kind::Record, key: record.key.digest(), fingerprint, payload, call: Some(call) }
 }
 
-fn add_evicted(sum: &mut Result<u64>, more: Result<()>) {
-    match (&mut *sum, more) {
-        (Ok(sum), Ok(())) => *sum += 1,
-        (Ok(_), Err(e)) => *sum = Err(e),
-        (Err(_), _) => {}
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let pid = std::process::id();
+        let mut writer = std::mem::take(self.writer.get_mut());
+        if let Some(active) =
+            writer.active().filter(|active| active.frames >= CLOSING && active.tail.is_owned_by(pid))
+        {
+            self.full.get_mut().push(active.turn());
+        }
+        if !self.options.read_only {
+            if writer.active().is_some() {
+                let _ = self.publish_full();
+            }
+            let _ = touched::write(&self.layout, self.touched_now());
+        }
     }
 }
 
-/// Makes a frame dead, in place.
-fn kill(segment: &Segment, offset: u64) -> Result<()> {
-    let wrap = |e| Error::io(&segment.path, e);
-    let sealed = std::fs::symlink_metadata(&segment.path).map_err(wrap)?.mode() & 0o200 == 0;
-    let set_mode = |mode| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&segment.path, std::fs::Permissions::from_mode(mode)).map_err(wrap)
-    };
-    if sealed {
-        set_mode(0o600)?;
-    }
-    let file = layout::open_write(&segment.path).map_err(wrap)?;
-    let mut marker = [0; 4];
-    file.read_exact_at(&mut marker, offset).map_err(wrap)?;
-    if marker == LIVE.to_le_bytes() {
-        file.write_all_at(&crate::frame::DEAD.to_le_bytes(), offset).map_err(wrap)?;
-    }
-    if sealed {
-        set_mode(0o400)?;
-    }
-    file.sync_data().map_err(wrap)
-}
-
-fn disk_bytes(dir: &Path) -> u64 {
+pub(crate) fn disk_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     entries
         .flatten()

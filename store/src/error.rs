@@ -57,13 +57,11 @@ pub enum Error {
         /// Its size.
         length: u64,
     },
-    /// The bytes copied out were not those that were stored.
-    #[error("{path}: stored bytes of {digest} are damaged", path = path.display())]
-    Damaged {
-        /// The file that holds them.
+    /// Another process has been doing upkeep for too long.
+    #[error("{path}: another process holds the maintenance lock; try again when it is done", path = path.display())]
+    Busy {
+        /// The lock.
         path: PathBuf,
-        /// What they should have been.
-        digest: crate::ValueDigest,
     },
 }
 

@@ -149,6 +149,11 @@ pub(crate) fn seal(file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o400))
 }
 
+/// Is this the state of a sealed file? It stays so while an eviction lends itself the right to write (0700).
+pub(crate) fn is_sealed(meta: &fs::Metadata) -> bool {
+    meta.mode() & 0o300 != 0o200
+}
+
 /// Brings a directory's entries to the disk.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

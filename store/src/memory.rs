@@ -1,6 +1,6 @@
 //! A store in memory: the same semantics as on disk, gone with its last handle.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -14,8 +14,10 @@ use crate::backend::{Backend, Prefix, keep_newest};
 use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::error::{Error, Result};
+use crate::gc::{GcOptions, GcReport};
 use crate::record::Record;
 use crate::store::{Named, Stats};
+use crate::verify::VerifyReport;
 
 /// Everything that was put, in maps.
 #[derive(Default)]
@@ -204,4 +206,42 @@ impl Backend for Memory {
     fn dir(&self) -> Option<&Path> {
         None
     }
+
+    /// Memory has no times of use: only values that no record reaches go, and blobs stay.
+    fn gc(&self, options: &GcOptions) -> Result<GcReport> {
+        let mut state = self.state.write();
+        let mut reached = HashSet::new();
+        for record in state.all() {
+            reached.insert(record.result.digest);
+            reached.extend(record.identity.arguments.iter().map(|argument| argument.digest));
+        }
+        let mut report = GcReport { records_kept: state.all().count() as u64, ..GcReport::default() };
+        let blobs = |fingerprint: &TypeFingerprint| *fingerprint == TypeFingerprint::BLOB;
+        let stays = |(digest, fingerprint): &(ValueDigest, TypeFingerprint)| {
+            reached.contains(digest) || blobs(fingerprint)
+        };
+        for (key, bytes) in &state.values {
+            let length = bytes.len() as u64;
+            if stays(key) {
+                report.bytes_kept += length;
+            } else {
+                report.values_dropped += 1;
+                report.bytes_dropped += length;
+            }
+        }
+        if !options.dry_run {
+            report.bytes_freed = report.bytes_dropped;
+            state.values.retain(|key, _| stays(key));
+        }
+        Ok(report)
+    }
+
+    /// Memory does not rot.
+    fn verify(&self, _repair: bool) -> Result<VerifyReport> {
+        let state = self.state.read();
+        let sound = state.values.len() + state.all().count() + state.notes.len();
+        Ok(VerifyReport { sound: sound as u64, ..VerifyReport::default() })
+    }
+
+    fn settle(&self) {}
 }

@@ -1,12 +1,13 @@
 //! Reading: what a view gives for a digest, every candidate checked against its own frame.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use crate::backend::keep_newest;
+use crate::backend::TRACES;
 use crate::blob::Large;
-use crate::digest::{CallId, CallKey, Digest, TypeFingerprint, ValueDigest};
+use crate::build::function_lead;
+use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::frame::{Header, Kind};
 use crate::layout::Layout;
 use crate::record::Record;
@@ -14,8 +15,36 @@ use crate::segment::{COPIED, Segment};
 use crate::tail::Class;
 use crate::view::View;
 
+const ALL: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// A record and where it lies.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) record: Arc<Record>,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) offset: u64,
+}
+
+impl Found {
+    fn lies_at(&self, segment: &Segment, offset: u64) -> bool {
+        self.segment.id == segment.id && self.offset == offset
+    }
+}
+
+/// Orders records of one key newest first and drops what newer ones replace: one per distinct trace, at most eight.
+fn keep_newest(found: &mut Vec<Found>) {
+    found.sort_by_key(|found| std::cmp::Reverse(found.record.clock));
+    let mut kept: Vec<Found> = Vec::with_capacity(found.len().min(TRACES));
+    for found in found.drain(..) {
+        if kept.len() < TRACES && kept.iter().all(|newer| newer.record.trace != found.record.trace) {
+            kept.push(found);
+        }
+    }
+    *found = kept;
+}
+
 impl View {
-    /// The frame of a value that can be read, as far as a glance tells.
+    /// The live frames of a value.
     pub(crate) fn find_value<T>(
         &self,
         digest: &ValueDigest,
@@ -26,64 +55,148 @@ impl View {
         self.find(Class::Value, digest.leading(), |segment, offset| {
             let header = segment.frame(offset)?;
             let right = header.live && header.key == digest && header.fingerprint == fingerprint;
-            (right && matches!(header.kind, Kind::Value | Kind::Large))
-                .then(|| accept(segment, offset, &header))?
+            let right = right && matches!(header.kind, Kind::Value | Kind::Large);
+            right.then(|| accept(segment, offset, &header))?
         })
     }
 
-    pub(crate) fn collect_records(
-        &self,
-        class: Class,
-        digest: Digest,
-        accept: impl Fn(&Record) -> bool,
-    ) -> Vec<Arc<Record>> {
-        let mut records = Vec::new();
-        self.find(class, digest.leading(), |segment, offset| {
-            records.extend(segment.record(offset).filter(&accept).map(Arc::new));
+    fn collect(&self, class: Class, lead: u64, accept: impl Fn(&Record) -> bool) -> Vec<Found> {
+        let mut all = Vec::new();
+        self.find(class, lead, |segment, offset| {
+            let record = segment.record(offset).filter(&accept);
+            all.extend(record.map(|record| Found {
+                record: Arc::new(record),
+                segment: segment.clone(),
+                offset,
+            }));
             None::<()>
         });
-        records
+        all
+    }
+
+    /// What is kept of a key.
+    pub(crate) fn kept(&self, key: &CallKey) -> Vec<Found> {
+        let mut found = self.collect(Class::Record, key.digest().leading(), |record| record.key == *key);
+        keep_newest(&mut found);
+        found
     }
 
     pub(crate) fn records_of(&self, key: &CallKey) -> Vec<Arc<Record>> {
-        let mut records = self.collect_records(Class::Record, key.digest(), |record| record.key == *key);
-        keep_newest(&mut records);
-        records
+        self.kept(key).into_iter().map(|found| found.record).collect()
     }
 
-    /// The kept records of a call: first the keys it has, then what each of them keeps.
-    pub(crate) fn history_of(&self, call: &CallId) -> Vec<Arc<Record>> {
-        let found = self.collect_records(Class::Call, call.digest(), |record| record.identity.id() == *call);
-        let mut by_key: HashMap<CallKey, Vec<Arc<Record>>> = HashMap::new();
-        for record in found {
-            by_key.entry(record.key).or_default().push(record);
+    /// The kept records of a call, newest first.
+    pub(crate) fn history_of(&self, call: &CallId) -> Vec<Found> {
+        let found =
+            self.collect(Class::Call, call.digest().leading(), |record| record.identity.id() == *call);
+        let mut by_key: HashMap<CallKey, Vec<Found>> = HashMap::new();
+        for found in found {
+            by_key.entry(found.record.key).or_default().push(found);
         }
         let mut kept = Vec::new();
         for mut records in by_key.into_values() {
             keep_newest(&mut records);
             kept.append(&mut records);
         }
-        kept.sort_by_key(|record| std::cmp::Reverse(record.clock));
-        kept.dedup_by_key(|record| record.clock);
+        kept.sort_by_key(|found| std::cmp::Reverse(found.record.clock));
         kept
     }
 
-    /// Every live record, kept or not.
-    pub(crate) fn each_record(&self, f: &mut dyn FnMut(Record) -> ControlFlow<()>) {
+    /// The newest record of a call. A table whose records are all older than the best found is not looked at.
+    pub(crate) fn newest_of(&self, call: &CallId) -> Option<Arc<Record>> {
+        let lead = call.digest().leading();
+        let mut best: Option<Record> = None;
+        let mut consider = |segment: &Arc<Segment>, offset: u64| {
+            if let Some(record) = segment.record(offset)
+                && best.as_ref().is_none_or(|best| best.clock < record.clock)
+                && record.identity.id() == *call
+            {
+                best = Some(record);
+            }
+            best.as_ref().map_or(0, |best| best.clock)
+        };
+        let mut clock = 0;
         for tail in &self.tails {
-            for offset in tail.records() {
-                if let Some(record) = tail.segment.record(offset)
-                    && f(record).is_break()
-                {
-                    return;
-                }
+            for offset in tail.candidates(Class::Call, lead) {
+                clock = consider(&tail.segment, offset);
             }
         }
+        let mut tables: Vec<_> = self.tables.iter().collect();
+        tables.sort_by_key(|table| std::cmp::Reverse(table.header.clock));
+        for table in tables {
+            if table.header.clock <= clock {
+                break;
+            }
+            table.find(Class::Call, lead, &mut |segment, offset| {
+                clock = consider(segment, offset);
+                None::<()>
+            });
+        }
+        best.map(Arc::new)
     }
 
-    /// Is this record among those that its key keeps?
-    pub(crate) fn is_kept(&self, record: &Record) -> bool {
-        self.records_of(&record.key).iter().any(|kept| kept.clock == record.clock)
+    /// Visits every kept record once.
+    pub(crate) fn each_kept(&self, f: &mut dyn FnMut(Found) -> ControlFlow<()>) {
+        self.range(Class::Record, &ALL, &mut |segment, offset| {
+            let found = segment.record(offset).and_then(|record| self.kept_at(&record, segment, offset));
+            found.is_none_or(|found| f(found).is_continue())
+        });
+    }
+
+    /// This record, if it is among those that its key keeps, and if of several copies this is the one that counts.
+    fn kept_at(&self, record: &Record, segment: &Segment, offset: u64) -> Option<Found> {
+        self.kept(&record.key).into_iter().find(|found| found.lies_at(segment, offset))
+    }
+
+    /// The calls of kept records that `accept` takes, by a posting list where there is a table, else by looking.
+    fn calls(&self, class: Class, lead: u64, accept: impl Fn(&Record) -> bool) -> Vec<CallId> {
+        let mut calls = Vec::new();
+        let mut consider = |segment: &Arc<Segment>, offset| {
+            if let Some(record) = segment.record(offset).filter(&accept)
+                && self.kept_at(&record, segment, offset).is_some()
+            {
+                calls.push(record.identity.id());
+            }
+            None::<()>
+        };
+        for tail in &self.tails {
+            for offset in tail.records() {
+                consider(&tail.segment, offset);
+            }
+        }
+        for table in &self.tables {
+            table.find(class, lead, &mut consider);
+        }
+        calls.sort_unstable();
+        calls.dedup();
+        calls
+    }
+
+    pub(crate) fn dependents(&self, dependency: &DependencyId) -> Vec<CallId> {
+        let named = |record: &Record| record.trace.iter().any(|edge| edge.dependency.id() == *dependency);
+        self.calls(Class::Dependency, dependency.digest().leading(), named)
+    }
+
+    pub(crate) fn calls_of(&self, function: &str) -> Vec<CallId> {
+        self.calls(Class::Function, function_lead(function), |record| record.identity.function == function)
+    }
+
+    /// Visits every stored value and note once, by the copy that a lookup would find first.
+    pub(crate) fn each_stored(&self, class: Class, f: &mut dyn FnMut(&Arc<Segment>, u64, &Header)) {
+        self.range(class, &ALL, &mut |segment, offset| {
+            if let Some(header) = segment.frame(offset).filter(|header| header.live) {
+                let first = self.find(class, header.key.leading(), |other, at| {
+                    let found = other.frame(at)?;
+                    let same =
+                        found.live && found.key == header.key && found.fingerprint == header.fingerprint;
+                    same.then(|| other.id == segment.id && at == offset)
+                });
+                if first == Some(true) {
+                    f(segment, offset, &header);
+                }
+            }
+            true
+        });
     }
 
     /// Is a sound copy stored? Small ones are read and checked, so that a damaged one is put again.
@@ -99,6 +212,7 @@ impl View {
         })
         .is_some()
     }
+
     pub(crate) fn note(&self, kind: u16, key: &Digest) -> Option<Vec<u8>> {
         self.find(Class::Note, key.leading(), |segment, offset| {
             let header = segment.frame(offset)?;

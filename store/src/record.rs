@@ -134,14 +134,14 @@ impl Record {
         self.key == other.key && self.result == other.result && self.trace == other.trace
     }
 
-    /// Appends the byte form. The clock comes first and the call second, so that an index is built from a prefix.
-    pub(crate) fn encode(&self, call: &CallId, clock: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&clock.to_le_bytes());
-        out.extend_from_slice(call.as_bytes());
-        out.extend_from_slice(self.result.digest.as_bytes());
-        out.extend_from_slice(&self.result.fingerprint.0.to_le_bytes());
-        out.extend_from_slice(&self.created_ms.to_le_bytes());
-        out.push(VERSION);
+    /// A check over the trace: equal traces, and only those, have equal ones.
+    pub(crate) fn trace_check(&self) -> u128 {
+        let mut bytes = Vec::with_capacity(128);
+        self.encode_trace(&mut bytes);
+        xxhash_rust::xxh3::xxh3_128(&bytes)
+    }
+
+    fn encode_trace(&self, out: &mut Vec<u8>) {
         put_count(out, self.trace.len());
         for edge in &self.trace {
             match &edge.dependency {
@@ -157,6 +157,17 @@ impl Record {
             }
             out.extend_from_slice(edge.observed.as_bytes());
         }
+    }
+
+    /// Appends the byte form. The clock comes first and the call second, so that an index is built from a prefix.
+    pub(crate) fn encode(&self, call: &CallId, clock: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&clock.to_le_bytes());
+        out.extend_from_slice(call.as_bytes());
+        out.extend_from_slice(self.result.digest.as_bytes());
+        out.extend_from_slice(&self.result.fingerprint.0.to_le_bytes());
+        out.extend_from_slice(&self.created_ms.to_le_bytes());
+        out.push(VERSION);
+        self.encode_trace(out);
         put_bytes(out, self.identity.function.as_bytes());
         put_bytes(out, self.identity.package.as_bytes());
         put_bytes(out, self.identity.module.as_bytes());

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -110,7 +110,7 @@ pub(crate) struct Segment {
 }
 
 struct Opened {
-    header: SegmentHeader,
+    header: Option<SegmentHeader>,
     map: Option<Arc<Map>>,
     /// Kept while the file may grow, or if it could not be mapped.
     file: Option<File>,
@@ -128,6 +128,11 @@ impl Segment {
         }
     }
 
+    /// Was opening tried in vain? A later picture of the store tries again.
+    pub(crate) fn failed(&self) -> bool {
+        matches!(self.opened.get(), Some(None))
+    }
+
     fn opened(&self) -> Option<&Opened> {
         self.opened.get_or_init(|| self.open().ok()).as_ref()
     }
@@ -136,18 +141,23 @@ impl Segment {
         let file = layout::open(&self.path)?;
         let mut bytes = [0; HEADER_SIZE];
         file.read_exact_at(&mut bytes, 0)?;
+        // With a damaged header the frames can still be told from others: their checks are seeded by the file's name.
         let header = SegmentHeader::parse(&bytes).filter(|header| header.id == self.id);
-        let header = header.ok_or(io::ErrorKind::InvalidData)?;
         let meta = file.metadata()?;
-        let sealed = meta.mode() & 0o200 == 0;
+        let sealed = layout::is_sealed(&meta);
         let map = Map::new(&file, if sealed { meta.len() } else { self.reserve }).ok().map(Arc::new);
         let file = (!sealed || map.is_none()).then_some(file);
         Ok(Opened { header, map, file })
     }
 
-    /// The segment's own header; `None` if the file is gone, foreign or damaged.
+    /// The segment's own header; `None` if it is damaged, or the file is foreign or gone.
     pub(crate) fn header(&self) -> Option<&SegmentHeader> {
-        self.opened().map(|opened| &opened.header)
+        self.opened()?.header.as_ref()
+    }
+
+    /// Is there a file that can be read?
+    pub(crate) fn is_readable(&self) -> bool {
+        self.opened().is_some()
     }
 
     /// The file's length now. The map grows with it.
@@ -233,6 +243,11 @@ impl Segment {
         let mut bytes = [0; 4];
         self.read_at(offset, &mut bytes).ok()?;
         Some(u32::from_le_bytes(bytes))
+    }
+
+    /// Will nobody append to it any more?
+    pub(crate) fn is_sealed(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|meta| layout::is_sealed(&meta))
     }
 
     /// Is the frame at `offset` live? Cheaper than [`Segment::frame`] where the header was seen before.

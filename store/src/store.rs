@@ -9,10 +9,12 @@ use std::sync::Arc;
 use crate::backend::{Backend, Prefix};
 use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
-use crate::disk::Disk;
+use crate::disk::{Disk, Tuning};
 use crate::error::{Error, Result};
+use crate::gc::{GcOptions, GcReport};
 use crate::memory::Memory;
 use crate::record::Record;
+use crate::verify::VerifyReport;
 
 /// Values, records and notes, shared by threads (clone it) and, on disk, by processes (open it).
 ///
@@ -86,7 +88,7 @@ pub struct Stats {
 impl Store {
     /// Opens the store in `dir`, which is made if it isn't there.
     pub fn open(dir: &Path, options: Options) -> Result<Self> {
-        Ok(Self { backend: Arc::new(Disk::open(dir, options)?) })
+        Ok(Self { backend: Disk::open(dir, options)? })
     }
 
     /// A store in memory.
@@ -207,6 +209,29 @@ impl Store {
     /// Returns once everything put so far is on the disk.
     pub fn sync(&self) -> Result<()> {
         self.backend.sync()
+    }
+
+    /// Drops what is over the budget, least recently used first, and what no kept record reaches. Readers and writers
+    /// go on meanwhile.
+    pub fn gc(&self, options: &GcOptions) -> Result<GcReport> {
+        self.backend.gc(options)
+    }
+
+    /// Checks every byte. With `repair` drops exactly what is damaged.
+    pub fn verify(&self, repair: bool) -> Result<VerifyReport> {
+        self.backend.verify(repair)
+    }
+
+    /// Waits until the upkeep that this handle began in the background is done. Nobody has to; tests do.
+    #[doc(hidden)]
+    pub fn settle(&self) {
+        self.backend.settle();
+    }
+
+    /// Opens a store whose segments roll at `roll` bytes and whose tails get a table at `table` frames.
+    #[doc(hidden)]
+    pub fn open_tuned(dir: &Path, options: Options, roll: u64, table: u64) -> Result<Self> {
+        Ok(Self { backend: Disk::tuned(dir, options, Tuning { roll, table })? })
     }
 
     /// The directory of a store on disk.

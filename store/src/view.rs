@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::frame::HEADER;
 use crate::layout::{self, Layout};
 use crate::segment::{Segment, SegmentId};
+use crate::table::{Table, TableId};
 use crate::tail::{Class, Tail};
 
 /// The files of a store as they were found last.
@@ -21,6 +22,8 @@ use crate::tail::{Class, Tail};
 pub(crate) struct View {
     pub(crate) generation: u64,
     pub(crate) segments: HashMap<SegmentId, Arc<Segment>>,
+    /// Largest first.
+    pub(crate) tables: Vec<Arc<Table>>,
     /// What no table covers, newest last.
     pub(crate) tails: Vec<Arc<Tail>>,
 }
@@ -40,7 +43,35 @@ impl View {
                 }
             }
         }
-        None
+        self.tables.iter().find_map(|table| table.find(class, lead, &mut f))
+    }
+
+    /// Visits the entries of a class whose leading bits lie in a range, in no particular order, until `f` says stop.
+    pub(crate) fn range(
+        &self,
+        class: Class,
+        leads: &std::ops::RangeInclusive<u64>,
+        f: &mut dyn FnMut(&Arc<Segment>, u64) -> bool,
+    ) {
+        let mut going = true;
+        for tail in &self.tails {
+            let mut found = Vec::new();
+            tail.range(class, leads, &mut found);
+            for (_, offset) in found {
+                if !f(&tail.segment, offset) {
+                    return;
+                }
+            }
+        }
+        for table in &self.tables {
+            table.range(class, leads, &mut |_, segment, offset| {
+                going = f(segment, offset);
+                going
+            });
+            if !going {
+                return;
+            }
+        }
     }
 }
 
@@ -72,16 +103,17 @@ impl Views {
             .map_err(|e| Error::io(&path, e))
     }
 
-    /// Adds a tail of this process's own.
+    /// Adds a tail of this process's own, in place of an unowned one of the same range.
     pub(crate) fn add_tail(&self, tail: &Arc<Tail>) {
         let _changing = self.changing.lock();
         let mut current = self.current.write();
         let mut segments = current.segments.clone();
         let mut tails = current.tails.clone();
         segments.insert(tail.segment.id, tail.segment.clone());
-        tails.retain(|other| other.segment.id != tail.segment.id);
+        tails.retain(|other| other.segment.id != tail.segment.id || other.from != tail.from);
         tails.push(tail.clone());
-        *current = Arc::new(View { generation: current.generation, segments, tails });
+        let (generation, tables) = (current.generation, current.tables.clone());
+        *current = Arc::new(View { generation, segments, tables, tails });
     }
 
     /// Looks for what other processes did. Returns whether there was anything, and the largest clock seen in it.
@@ -97,6 +129,9 @@ impl Views {
             news = true;
         }
         let view = self.get();
+        if news {
+            clock = view.tables.iter().map(|table| table.header.clock).max().unwrap_or(0);
+        }
         let pid = std::process::id();
         for tail in view.tails.iter().filter(|tail| !tail.is_owned_by(pid)) {
             if let Some(found) = tail.catch_up() {
@@ -108,10 +143,11 @@ impl Views {
     }
 
     /// Lists the files whether or not the generation changed.
-    pub(crate) fn reload(&self) -> io::Result<()> {
+    pub(crate) fn reload(&self) -> io::Result<u64> {
         let mut file = self.changing.lock();
         let generation = self.generation(&mut file);
-        self.list(generation)
+        self.list(generation)?;
+        Ok(self.get().tables.iter().map(|table| table.header.clock).max().unwrap_or(0))
     }
 
     fn generation(&self, file: &mut Option<fs::File>) -> u64 {
@@ -126,36 +162,123 @@ impl Views {
     }
 
     /// Replaces the view by one of the files that are there now.
+    ///
+    /// Tables first, then segments: what a table covers was there before it, so nothing can fall between.
     fn list(&self, generation: u64) -> io::Result<()> {
         let old = self.get();
+        let mut segments = HashMap::new();
+        let mut segment = |id| {
+            let new = || Arc::new(Segment::new(&self.layout.segments, id, self.reserve));
+            let known = old.segments.get(&id).filter(|segment| !segment.failed());
+            segments.entry(id).or_insert_with(|| known.cloned().unwrap_or_else(new)).clone()
+        };
+        let tables = self.list_tables(&old, &mut segment)?;
         let ids = segment_ids(&self.layout)?;
-        let mut segments = HashMap::with_capacity(ids.len());
-        let mut tails: Vec<_> =
-            old.tails.iter().filter(|tail| ids.contains(&tail.segment.id)).cloned().collect();
-        let known: HashSet<_> = tails.iter().map(|tail| tail.segment.id).collect();
-        for id in ids {
-            let segment = old.segments.get(&id).cloned();
-            let segment =
-                segment.unwrap_or_else(|| Arc::new(Segment::new(&self.layout.segments, id, self.reserve)));
-            if !known.contains(&id) && segment.header().is_some() {
-                tails.push(Arc::new(Tail::new(segment.clone(), HEADER, 0)));
-            }
-            segments.insert(id, segment);
+        for id in &ids {
+            segment(*id);
         }
-        *self.current.write() = Arc::new(View { generation, segments, tails });
+        segments.retain(|id, _| ids.contains(id));
+        let starts = uncovered(&tables);
+        let pid = std::process::id();
+        let mut tails = Vec::new();
+        for (id, segment) in &segments {
+            let start = starts.get(id).copied().unwrap_or(HEADER);
+            // What we index already and no table does.
+            let own = old.tails.iter().filter(|tail| tail.segment.id == *id);
+            let kept: Vec<_> = own
+                .filter(|tail| tail.from >= start || (tail.is_owned_by(pid) && tail.end() > start))
+                .cloned()
+                .collect();
+            let covered =
+                segment.is_sealed() && fs::metadata(&segment.path).is_ok_and(|meta| meta.len() <= start);
+            if kept.is_empty() && !covered && segment.is_readable() {
+                tails.push(Arc::new(Tail::new(segment.clone(), start, 0)));
+            }
+            tails.extend(kept);
+        }
+        // In the order in which they began, as far as we know: older ones first.
+        tails.sort_by_key(|tail| (old.tails.iter().position(|other| Arc::ptr_eq(other, tail)), tail.from));
+        *self.current.write() = Arc::new(View { generation, segments, tables, tails });
         Ok(())
+    }
+
+    /// The tables that count, largest first.
+    fn list_tables(
+        &self,
+        old: &View,
+        segment: &mut impl FnMut(SegmentId) -> Arc<Segment>,
+    ) -> io::Result<Vec<Arc<Table>>> {
+        let mut tables = Vec::new();
+        // A table may be merged into another between listing and opening: list again, at most three times.
+        for _ in 0..3 {
+            tables.clear();
+            let mut gone = false;
+            for id in table_ids(&self.layout)? {
+                crate::pause::at("table listed");
+                if let Some(table) = old.tables.iter().find(|table| table.header.id == id) {
+                    tables.push(table.clone());
+                    continue;
+                }
+                match Table::open(&self.layout.tables, id, &mut *segment) {
+                    Ok(table) => tables.extend(table.map(Arc::new)),
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => gone = true,
+                    // What can't be read is as good as not there: its frames are scanned for.
+                    Err(_) => {}
+                }
+            }
+            if !gone {
+                break;
+            }
+        }
+        let replaced: HashSet<_> =
+            tables.iter().flat_map(|table| table.header.replaced.iter().copied()).collect();
+        tables.retain(|table| !replaced.contains(&table.header.id));
+        tables.sort_by_key(|table| std::cmp::Reverse(table.header.entries));
+        // Segments known from earlier tables must be in the new picture too.
+        for table in &tables {
+            for known in &table.segments {
+                segment(known.id);
+            }
+        }
+        Ok(tables)
     }
 }
 
-/// The segments whose files are there.
-pub(crate) fn segment_ids(layout: &Layout) -> io::Result<HashSet<SegmentId>> {
-    let entries = match fs::read_dir(&layout.segments) {
+/// How far tables cover each segment without a gap.
+fn uncovered(tables: &[Arc<Table>]) -> HashMap<SegmentId, u64> {
+    let mut ranges: Vec<_> = tables.iter().flat_map(|table| &table.header.covered).collect();
+    ranges.sort_by_key(|covered| (covered.segment, covered.from));
+    let mut ends = HashMap::new();
+    for covered in ranges {
+        let end = ends.entry(covered.segment).or_insert(HEADER);
+        if covered.from <= *end {
+            *end = (*end).max(covered.to);
+        }
+    }
+    ends
+}
+
+fn ids<T: std::hash::Hash + Eq>(
+    directory: &std::path::Path,
+    parse: impl Fn(&str) -> Option<T>,
+) -> io::Result<HashSet<T>> {
+    let entries = match fs::read_dir(directory) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
         entries => entries?,
     };
     let mut ids = HashSet::new();
     for entry in entries {
-        ids.extend(entry?.file_name().to_str().and_then(SegmentId::parse_file_name));
+        ids.extend(entry?.file_name().to_str().and_then(&parse));
     }
     Ok(ids)
+}
+
+/// The segments whose files are there.
+pub(crate) fn segment_ids(layout: &Layout) -> io::Result<HashSet<SegmentId>> {
+    ids(&layout.segments, SegmentId::parse_file_name)
+}
+
+/// The tables whose files are there.
+pub(crate) fn table_ids(layout: &Layout) -> io::Result<HashSet<TableId>> {
+    ids(&layout.tables, TableId::parse_file_name)
 }

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -46,6 +45,8 @@ pub(crate) struct Active {
     pub(crate) tail: Arc<Tail>,
     /// Behind the last acknowledged frame.
     end: u64,
+    /// Frames in the tail.
+    pub(crate) frames: u64,
 }
 
 impl Active {
@@ -65,7 +66,7 @@ impl Active {
             match made {
                 Ok(true) => {
                     let tail = Arc::new(Tail::new(Arc::new(segment), HEADER, std::process::id()));
-                    return Ok(Self { file: Arc::new(file), tail, end: HEADER });
+                    return Ok(Self { file: Arc::new(file), tail, end: HEADER, frames: 0 });
                 }
                 Ok(false) => {}
                 Err(e) => {
@@ -81,13 +82,15 @@ impl Active {
     pub(crate) fn adopt(tail: &Arc<Tail>, room: u64) -> Option<Self> {
         let segment = &tail.segment;
         let file = layout::open_write(&segment.path).ok()?;
-        if file.metadata().ok()?.mode() & 0o200 == 0 || !layout::try_lock(&file).ok()? {
+        if layout::is_sealed(&file.metadata().ok()?) || !layout::try_lock(&file).ok()? {
             return None;
         }
-        if !layout::still_named(&file, &segment.path) {
+        // Once more under the lock: it may have been sealed, or moved away, since.
+        if !layout::still_named(&file, &segment.path) || layout::is_sealed(&file.metadata().ok()?) {
             return None;
         }
-        let clean = segment.header().is_some_and(|header| header.host == Host::this()) && {
+        // Not ours to seal if it is no segment at all.
+        let clean = segment.header()?.host == Host::this() && {
             tail.catch_up();
             file.metadata().ok()?.len() == tail.end()
         };
@@ -96,7 +99,7 @@ impl Active {
             return None;
         }
         tail.set_owner(std::process::id());
-        Some(Self { file: Arc::new(file), end: tail.end(), tail: tail.clone() })
+        Some(Self { file: Arc::new(file), end: tail.end(), frames: tail.frames(), tail: tail.clone() })
     }
 }
 
@@ -184,6 +187,7 @@ impl Writer {
         }
         segment.grown(offset);
         active.end = offset;
+        active.frames += frames.len() as u64;
         for (frame, (start, end)) in frames.iter().zip(places) {
             active.tail.add(start, end, frame.kind, frame.key.leading(), frame.call);
         }
@@ -192,6 +196,13 @@ impl Writer {
 }
 
 impl Active {
+    /// Begins a new tail where this one ends, and gives the old one away.
+    pub(crate) fn turn(&mut self) -> Arc<Tail> {
+        let new = Arc::new(Tail::new(self.tail.segment.clone(), self.end, std::process::id()));
+        self.frames = 0;
+        std::mem::replace(&mut self.tail, new)
+    }
+
     /// Behind the last acknowledged frame.
     pub(crate) fn end(&self) -> u64 {
         self.end

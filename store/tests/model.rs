@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{FP, bytes, identity, input, record, value};
-use fleche_store::{CallId, Named, Options, Record, Store, TypeFingerprint};
+use fleche_store::{CallId, GcOptions, Named, Options, Record, Store, TypeFingerprint};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -18,6 +18,9 @@ enum Op {
     EvictCall { call: u64 },
     EvictValue { value: u64, fingerprint: u64 },
     Reopen,
+    Settle,
+    Gc,
+    Verify,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -30,6 +33,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0..3u64).prop_map(|call| Op::EvictCall { call }),
         1 => (0..6u64, 0..2u64).prop_map(|(value, fingerprint)| Op::EvictValue { value, fingerprint }),
         2 => Just(Op::Reopen),
+        2 => Just(Op::Settle),
+        1 => Just(Op::Gc),
+        1 => Just(Op::Verify),
     ];
     prop::collection::vec(op, 1..60)
 }
@@ -71,8 +77,10 @@ fn plain(record: &Record) -> Record {
     Record { clock: 0, ..record.clone() }
 }
 
-fn run(ops: &[Op], dir: Option<&Path>) {
-    let open = || dir.map_or_else(Store::memory, |dir| Store::open(dir, Options::default()).unwrap());
+/// `tuning`: where segments roll and tails get tables.
+fn run(ops: &[Op], dir: Option<&Path>, (roll, table): (u64, u64)) {
+    let on_disk = |dir| Store::open_tuned(dir, Options::default(), roll, table).unwrap();
+    let open = || dir.map_or_else(Store::memory, on_disk);
     let mut store = open();
     let mut model = Model::default();
     let mut last_clock = 0;
@@ -114,6 +122,27 @@ fn run(ops: &[Op], dir: Option<&Path>) {
                 store = open();
             }
             Op::Reopen => {}
+            Op::Settle => store.settle(),
+            Op::Gc => {
+                let dry = store.gc(&GcOptions { dry_run: true, ..GcOptions::default() }).unwrap();
+                compare(&store, &model);
+                let report = store.gc(&GcOptions::default()).unwrap();
+                assert_eq!((report.records_kept, report.records_dropped), (model.records.len() as u64, 0));
+                assert_eq!(report.values_dropped, dry.values_dropped);
+                let before = model.values.len();
+                model.values.retain(|(v, _), _| {
+                    let argument = |r: &Record| r.identity.arguments[0].digest == value(*v);
+                    model.records.iter().any(|r| r.result.digest == value(*v) || argument(r))
+                });
+                assert_eq!(report.values_dropped, (before - model.values.len()) as u64);
+            }
+            Op::Verify => {
+                let report = store.verify(true).unwrap();
+                assert_eq!(report.damage, []);
+                assert!(
+                    report.sound >= (model.values.len() + model.records.len() + model.notes.len()) as u64
+                );
+            }
         }
         compare(&store, &model);
     }
@@ -186,12 +215,24 @@ proptest! {
 
     #[test]
     fn memory_holds_what_was_put(ops in ops()) {
-        run(&ops, None);
+        run(&ops, None, (0, 0));
     }
 
     #[test]
     fn disk_holds_what_was_put(ops in ops()) {
         let dir = tempfile::tempdir().unwrap();
-        run(&ops, Some(dir.path()));
+        run(&ops, Some(dir.path()), (256 << 20, 16 << 10));
+    }
+
+    #[test]
+    fn disk_holds_what_was_put_with_many_tables(ops in ops(), table in 1u64..6) {
+        let dir = tempfile::tempdir().unwrap();
+        run(&ops, Some(dir.path()), (256 << 20, table));
+    }
+
+    #[test]
+    fn disk_holds_what_was_put_in_many_segments(ops in ops(), roll in 1_000u64..50_000, table in 1u64..30) {
+        let dir = tempfile::tempdir().unwrap();
+        run(&ops, Some(dir.path()), (roll, table));
     }
 }

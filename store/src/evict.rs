@@ -1,0 +1,77 @@
+//! Eviction: the live marker of a frame is overwritten in place, and everybody sees it at the next look.
+//!
+//! A marker only ever goes from live to dead, so it needs no order, survives index rebuilds, and two who do it at once
+//! do no harm. It lies outside every checksum.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::frame::{DEAD, LIVE};
+use crate::layout;
+use crate::segment::{Segment, SegmentId};
+
+/// Makes a frame dead, without waiting for the disk. Returns whether it was live.
+pub(crate) fn kill(segment: &Segment, offset: u64) -> Result<bool> {
+    let wrap = |e| Error::io(&segment.path, e);
+    let meta = fs::symlink_metadata(&segment.path).map_err(wrap)?;
+    let sealed = layout::is_sealed(&meta);
+    let set_mode = |mode| fs::set_permissions(&segment.path, fs::Permissions::from_mode(mode)).map_err(wrap);
+    if !meta.is_file() {
+        return Ok(false);
+    }
+    if sealed {
+        // Still sealed to everybody else, see `layout::is_sealed`.
+        set_mode(0o700)?;
+    }
+    let file = layout::open_write(&segment.path).map_err(wrap);
+    if sealed {
+        // The descriptor keeps its right to write.
+        set_mode(0o400)?;
+    }
+    let file = file?;
+    let mut marker = [0; 4];
+    file.read_exact_at(&mut marker, offset).map_err(wrap)?;
+    let live = marker == LIVE.to_le_bytes();
+    if live {
+        file.write_all_at(&DEAD.to_le_bytes(), offset).map_err(wrap)?;
+    }
+    Ok(live)
+}
+
+/// Brings a segment's markers to the disk.
+pub(crate) fn sync(segment: &Segment) -> Result<()> {
+    let synced = layout::open(&segment.path).and_then(|file| file.sync_data());
+    synced.map_err(|e| Error::io(&segment.path, e))
+}
+
+/// Frames that are made dead together: acknowledged once all of it is on the disk.
+#[derive(Default)]
+pub(crate) struct Eviction {
+    killed: u64,
+    touched: HashMap<SegmentId, Arc<Segment>>,
+    failed: Option<Error>,
+}
+
+impl Eviction {
+    pub(crate) fn kill(&mut self, segment: &Arc<Segment>, offset: u64) {
+        match kill(segment, offset) {
+            Ok(true) => {
+                self.killed += 1;
+                self.touched.entry(segment.id).or_insert_with(|| segment.clone());
+            }
+            Ok(false) => {}
+            Err(e) => self.failed = Some(e),
+        }
+    }
+
+    /// Waits for the disk. How many frames were made dead.
+    pub(crate) fn finish(self) -> Result<u64> {
+        for segment in self.touched.values() {
+            sync(segment)?;
+        }
+        self.failed.map_or(Ok(self.killed), Err)
+    }
+}
