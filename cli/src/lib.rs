@@ -36,6 +36,7 @@ pub mod staging;
 pub mod stamp;
 pub mod standing;
 pub mod stash;
+pub mod terminal;
 pub mod work;
 
 use std::process::ExitCode;

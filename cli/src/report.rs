@@ -14,6 +14,7 @@ use crate::difference::Change;
 use crate::execute::{Failure, Outcome};
 use crate::manifest::quote::quote;
 use crate::process::Ended;
+use crate::terminal::Terminal;
 
 /// How many lines of a failing task are shown.
 const SHOWN: usize = 20;
@@ -296,7 +297,7 @@ impl Counts {
 
 /// Drawn by a thread of its own ten times a second: `[163/200] 2 running · train[oslo] 0:42 epoch 7/20`.
 fn progress_line(live: Arc<Mutex<Live>>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(Terminal)));
     let style = ProgressStyle::with_template("{live}").unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.with_key("live", move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
         let live = locked(&live);
