@@ -548,6 +548,17 @@ mod tests {
     }
 
     #[test]
+    fn every_key_is_in_the_guide() {
+        let guide = include_str!("../../../docs/tasks.md");
+        for key in DEFAULT.iter().chain(CACHE).chain(TASK) {
+            assert!(guide.contains(&format!("\n| `{key}` |")), "{key}");
+        }
+        // The example of the guide is right.
+        let example = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        parse(Path::new("fleche.toml"), example.expect("has one").to_owned()).expect("is right");
+    }
+
+    #[test]
     fn a_task_needs_something_to_run() {
         wrong(
             "[task.a]\noutputs = ['x']\n",
