@@ -1,18 +1,19 @@
-//! A cache: a store, the memos over it, the project it belongs to, and what happens in it.
+//! A cache: a store, the graph over it, the project it belongs to, and what happens in it.
 //!
 //! `Cache` is a handle: clones share everything. It must never make a call fail: where storage is faulty the
 //! call runs uncached, and the first such fault is told once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fleche_store::{Options, Store};
+use parking_lot::RwLock;
 
 use crate::error::Result;
 use crate::events::{Event, Events, Stats};
+use crate::graph::Graph;
 use crate::input::Files;
-use crate::memo::Memos;
 
 /// Where results are kept and found. Cheap to clone; clones are the same cache.
 ///
@@ -30,10 +31,13 @@ use crate::memo::Memos;
 #[derive(Debug, Clone)]
 pub struct Cache(Arc<Inner>);
 
+const NODE_BUDGET: usize = 4_000_000;
+
 #[derive(Debug)]
 struct Inner {
     store: Option<Store>,
-    memos: Memos,
+    graph: RwLock<Arc<Graph>>,
+    node_budget: AtomicUsize,
     files: Files,
     events: Events,
     warned: AtomicBool,
@@ -82,7 +86,8 @@ impl Cache {
         Self(Arc::new(Inner {
             files: Files::new(root, store.clone()),
             store,
-            memos: Memos::new(),
+            graph: RwLock::new(Arc::new(Graph::new())),
+            node_budget: AtomicUsize::new(NODE_BUDGET),
             events: Events::default(),
             warned: AtomicBool::new(false),
         }))
@@ -108,8 +113,32 @@ impl Cache {
         self.0.events.subscribe(Arc::new(listener));
     }
 
-    pub(crate) fn memos(&self) -> &Memos {
-        &self.0.memos
+    /// The graph that a call starting now is to use.
+    pub(crate) fn graph(&self) -> Arc<Graph> {
+        self.0.graph.read().clone()
+    }
+
+    /// Asks the graph that a call starting now is to use.
+    pub(crate) fn with_graph<T>(&self, question: impl FnOnce(&Graph) -> T) -> T {
+        question(&self.0.graph.read())
+    }
+
+    /// The graph for a top-level call. Beyond the node budget it is a fresh one; calls that are under way keep
+    /// theirs.
+    pub(crate) fn graph_for_top(&self) -> Arc<Graph> {
+        let graph = self.graph();
+        if graph.len() <= self.0.node_budget.load(Ordering::Relaxed) {
+            return graph;
+        }
+        let fresh = Arc::new(Graph::new());
+        *self.0.graph.write() = fresh.clone();
+        fresh
+    }
+
+    /// How many calls are remembered in memory before it is given back and they come from the store again.
+    /// By default four million; a call takes about a third of a kilobyte.
+    pub fn set_node_budget(&self, calls: usize) {
+        self.0.node_budget.store(calls, Ordering::Relaxed);
     }
 
     /// Tells this cache from the others of the process.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fleche_store::{
-    Argument, Bytes, CallId, CallKey, Dependency, Identity, Record, TypeFingerprint, ValueDigest,
+    Argument, Bytes, CallId, CallKey, Dependency, Edge, Identity, Record, TypeFingerprint, ValueDigest,
 };
 use smallvec::SmallVec;
 
@@ -26,9 +26,10 @@ use crate::demand::{self, Demand, Effort};
 use crate::events::{Event, Fate};
 use crate::fingerprint;
 use crate::flight::Flight;
-use crate::frame::{Frame, Purpose, Taint};
-use crate::memo::Memo;
+use crate::frame::{Dep, Frame, Purpose, Seen, Taint};
+use crate::graph::{Hit, Memo, NodeId};
 use crate::restore;
+use crate::revision::Apart;
 use crate::thread::{self, Active, Activity, Place};
 use crate::value::{self, Archived, Outcome, Value, View};
 
@@ -117,6 +118,8 @@ struct Sealed {
     key: CallKey,
     place: Place,
     flight: Option<Flight>,
+    /// It runs although a record may hold.
+    forced: bool,
     rerun: Option<RerunRoot>,
 }
 
@@ -139,12 +142,42 @@ pub(crate) enum Mode {
 }
 
 /// A sealed call, with the key it has for results of the type in question.
-pub(crate) struct Subject {
+pub(crate) struct Subject<'a> {
     pub(crate) call: Call,
     pub(crate) key: CallKey,
+    /// The function and the canonical bytes of the arguments, for the short cut.
+    pub(crate) bytes: Option<&'a [u8]>,
 }
 
-impl Subject {
+/// Answers a call that is known to hold, from the function and the canonical bytes of its arguments alone:
+/// nothing is hashed with BLAKE3, no lock is taken for writing, nothing is allocated.
+pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
+    let (cache, call, hit) = thread::with(|thread| {
+        if thread.rerun.is_some() {
+            return None;
+        }
+        let cache = thread.cache.as_ref()?;
+        let revision = thread.frames.last().map(|frame| &frame.revision).or(thread.frozen.as_ref());
+        let (call, hit) = cache.with_graph(|graph| graph.peek_short(bytes, revision.map(|r| &**r)))?;
+        // A value that is not at hand takes the long way.
+        if hit.value.is_none() || thread.activity(&call).is_some() {
+            return None;
+        }
+        if let Some(frame) = thread.frames.last_mut() {
+            frame.record(Dep::Call(call), hit.result.digest.digest());
+        }
+        Some((cache.clone(), call, hit))
+    })?;
+    if hit.result.fingerprint != fingerprint::of::<T>() {
+        return None;
+    }
+    if !hit.known {
+        demand::report(&cache, call, Fate::Hit);
+    }
+    View::checked(hit.value?)
+}
+
+impl Subject<'_> {
     /// Answers from a record whose trace holds, or says that the body must run.
     pub(crate) fn lookup<T: Value>(self, mode: Mode) -> Lookup<View<T>> {
         let place = thread::place(&self.call.function);
@@ -152,6 +185,10 @@ impl Subject {
             return Lookup::Miss(Miss::plain());
         }
         let id = self.call.id;
+        let node = place.graph.node(id);
+        if let Some(bytes) = self.bytes {
+            place.graph.set_short_cut(bytes, node, self.key);
+        }
         let running = match thread::with(|thread| thread.activity(&id)) {
             Some(Activity::Running) => self.cycle(),
             Some(Activity::Verifying) => true,
@@ -169,11 +206,14 @@ impl Subject {
         let flight = if forced || running {
             demand::claim(&place, id)
         } else {
-            match demand::demand(&place, id, self.key, Effort::Run) {
+            match demand::demand(&place, node, id, self.key, Effort::Run) {
                 Demand::Stale(flight) => flight,
-                Demand::Holds(memo) => match view_of::<T>(&place, &memo) {
+                Demand::Holds(hit) => match view_of::<T>(&place, node, &hit) {
                     Some(view) => {
-                        thread::record(Dependency::Call(id), demand::observed(&memo));
+                        if !hit.known {
+                            demand::report(&place.cache, id, Fate::Hit);
+                        }
+                        thread::record(Dep::Call(id), hit.result.digest.digest());
                         return Lookup::Hit(view);
                     }
                     // The record is there, its value is gone or damaged: it heals by running again.
@@ -182,7 +222,7 @@ impl Subject {
             }
         };
         Lookup::Miss(Miss {
-            sealed: Some(Sealed { call: self.call, key: self.key, place, flight, rerun }),
+            sealed: Some(Sealed { call: self.call, key: self.key, place, flight, forced, rerun }),
             kept: SmallVec::new(),
             meta: Vec::new(),
             recall: None,
@@ -193,8 +233,9 @@ impl Subject {
     pub(crate) fn look<T: Value>(&self) -> Option<View<T>> {
         let place = thread::place(&self.call.function);
         place.cache.store()?;
-        match demand::demand(&place, self.call.id, self.key, Effort::Look) {
-            Demand::Holds(memo) => view_of::<T>(&place, &memo),
+        let node = place.graph.node(self.call.id);
+        match demand::demand(&place, node, self.call.id, self.key, Effort::Look) {
+            Demand::Holds(hit) => view_of::<T>(&place, node, &hit),
             Demand::Stale(_) => None,
         }
     }
@@ -216,17 +257,16 @@ impl Subject {
 }
 
 /// The result's bytes: from memory, or from the store, checked for `T`.
-fn view_of<T: Value>(place: &Place, memo: &Memo) -> Option<View<T>> {
-    let stored = memo.record.result;
-    if stored.fingerprint != fingerprint::of::<T>() {
+fn view_of<T: Value>(place: &Place, node: NodeId, hit: &Hit) -> Option<View<T>> {
+    if hit.result.fingerprint != fingerprint::of::<T>() {
         return None;
     }
-    if let Some(bytes) = memo.value() {
-        return View::checked(bytes);
+    if let Some(bytes) = &hit.value {
+        return View::checked(bytes.clone());
     }
-    let bytes = place.cache.ask(|store| store.value(&stored.digest, stored.fingerprint))??;
+    let bytes = place.cache.ask(|store| store.value(&hit.result.digest, hit.result.fingerprint))??;
     let view = View::checked(bytes.clone())?;
-    memo.set_value(bytes);
+    place.graph.keep_value(node, &hit.result, &bytes);
     Some(view)
 }
 
@@ -295,7 +335,7 @@ impl Miss {
         let Some(sealed) = self.sealed else {
             return Evaluated::Ours(demand::with_stack(body), None);
         };
-        let Sealed { call, key, place, flight, rerun } = sealed;
+        let Sealed { call, key, place, flight, forced, rerun } = sealed;
         let frame = Frame::new(Purpose::Run(call.id), place.cache.clone(), place.revision.clone())
             .named(call.function.clone());
         let (depth, active) = (push(frame), Active::enter(call.id, Activity::Running));
@@ -341,15 +381,15 @@ impl Miss {
         };
         let mut meta = self.meta;
         meta.append(&mut notes);
-        let bytes = keep(&place, &call, key, archived, trace, self.kept, meta);
+        if forced {
+            demand::forget_refuted(&place, call.id, key, &place.graph.links_of(&trace));
+        }
+        let bytes = keep(&place, &call, key, archived, &trace, self.kept, meta);
         thread::with(|thread| {
             if let Some(done) = &thread.rerun {
                 done.lock().insert(call.id);
             }
         });
-        if rerun.is_some() {
-            place.revision.renew();
-        }
         drop(flight);
         drop(rerun);
         Evaluated::Ours(outcome, Some(bytes))
@@ -412,7 +452,7 @@ fn start_over<O: Outcome>(
         catch_unwind(AssertUnwindSafe(|| (recall?)(&mut restore::Arguments::new(&arguments))))
             .ok()
             .flatten()?;
-        Subject { call: call.clone(), key }.look::<O::Value>()
+        Subject { call: call.clone(), key, bytes: None }.look::<O::Value>()
     });
     thread::with(|thread| thread.restarts -= 1);
     view.flatten()
@@ -424,15 +464,27 @@ fn keep(
     call: &Call,
     key: CallKey,
     archived: Archived,
-    trace: Vec<fleche_store::Edge>,
+    seen: &[Seen],
     kept: SmallVec<[Option<Vec<u8>>; 4]>,
     meta: Vec<(String, String)>,
 ) -> Bytes {
     let Archived { stored, bytes } = archived;
-    let before = match place.cache.memos().get(&call.id) {
-        Some(memo) => Some(memo.record.result.digest),
+    let node = place.graph.node(call.id);
+    let before = match place.graph.memo(node) {
+        Some(memo) => Some(memo.result.digest),
         None => place.cache.ask(|store| store.newest(&call.id)).flatten().map(|record| record.result.digest),
     };
+    let files = place.cache.files();
+    let trace = seen
+        .iter()
+        .map(|Seen { dep, observed }| {
+            let dependency = match dep {
+                Dep::Input(input) => files.dependency(*input),
+                Dep::Call(call) => Dependency::Call(*call),
+            };
+            Edge { dependency, observed: *observed }
+        })
+        .collect();
     let mut kept = kept.into_iter();
     let mut arguments = Vec::with_capacity(call.arguments.len());
     for (name, digest) in &call.arguments {
@@ -442,7 +494,7 @@ fn keep(
         }
         arguments.push(Argument { name: name.to_string(), digest: *digest, encoded });
     }
-    let mut record = Record {
+    let record = Record {
         identity: Identity {
             function: call.function.to_string(),
             package: call.package.to_string(),
@@ -456,22 +508,16 @@ fn keep(
         created_ms: now_ms(),
         clock: 0,
     };
-    // The value first: a record never names a value that was not stored before it.
-    let clock = place.cache.ask(|store| {
-        store.put_value(stored.digest, stored.fingerprint, &bytes)?;
-        store.put_record(&record)
-    });
-    record.clock = clock.unwrap_or_default();
-    thread::record(Dependency::Call(call.id), stored.digest.digest());
-    let memo = Arc::new(Memo::new(Arc::new(record)));
-    let stamp = place.revision.stamp();
-    memo.set_verified(stamp);
-    memo.set_ran(stamp);
+    place.cache.ask(|store| store.put_result(&record, &bytes));
+    thread::record(Dep::Call(call.id), stored.digest.digest());
     let bytes = Bytes::owned(bytes);
-    memo.set_value(bytes.clone());
+    let memo = Memo { key, result: stored, links: place.graph.links_of(seen), value: Some(bytes.clone()) };
+    place.graph.install(node, memo, true, &place.revision);
+    if place.graph.diverged(&place.revision) {
+        place.revision.set_apart(place.cache.number(), call.id, Apart { key, result: stored, ran: true });
+    }
     let fate = Fate::Ran { changed: before != Some(stored.digest) };
-    place.cache.events().report(fate, || demand::event(call.id, &memo.record.identity, fate));
-    place.cache.memos().insert(call.id, memo);
+    place.cache.events().report(fate, || demand::event(call.id, &record.identity, fate));
     bytes
 }
 

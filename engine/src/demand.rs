@@ -6,17 +6,17 @@
 //! Whatever goes wrong here is a mismatch, never an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use fleche_store::{CallId, CallKey, Dependency, Digest, Edge, Identity, Record};
+use fleche_store::{CallId, CallKey, Identity, Record};
 
+use crate::cache::Cache;
 use crate::events::{Event, Fate};
 use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
-use crate::input::Input;
-use crate::memo::Memo;
+use crate::graph::{self, Diverged, Hit, Link, Memo, NodeId, To};
 use crate::registry::{self, Definition};
 use crate::restore::{self, Arguments};
+use crate::revision::Apart;
 use crate::thread::{self, Active, Activity, Place};
 
 /// How far to go for an answer.
@@ -31,7 +31,7 @@ pub(crate) enum Effort {
 /// The answer.
 pub(crate) enum Demand {
     /// There is one.
-    Holds(Arc<Memo>),
+    Holds(Hit),
     /// There is none; others who ask for the call wait until the flight is dropped.
     Stale(Option<Flight>),
 }
@@ -45,19 +45,19 @@ pub(crate) fn with_stack<T>(f: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(RED_ZONE, STACK_PIECE, f)
 }
 
-/// Answers for `call` under `key`, at `place`.
-pub(crate) fn demand(place: &Place, call: CallId, key: CallKey, effort: Effort) -> Demand {
+/// Answers for a call under `key`, at `place`.
+pub(crate) fn demand(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Demand {
     loop {
-        if let Some(memo) = verified(place, call, key) {
-            return Demand::Holds(memo);
+        if let Some(hit) = verified(place, node, call, Some(key)) {
+            return Demand::Holds(hit);
         }
         let flight = match claim_once(place, call) {
             Claim::Mine(flight) => Some(flight),
             Claim::Landed => continue,
             Claim::Apart => None,
         };
-        return match with_stack(|| verify(place, call, key, effort)) {
-            Some(memo) => Demand::Holds(memo),
+        return match with_stack(|| verify(place, node, call, key, effort)) {
+            Some(hit) => Demand::Holds(hit),
             None => Demand::Stale(flight),
         };
     }
@@ -79,41 +79,95 @@ fn claim_once(place: &Place, call: CallId) -> Claim {
     flight::claim(&pilot, place.cache.number(), call)
 }
 
-fn verified(place: &Place, call: CallId, key: CallKey) -> Option<Arc<Memo>> {
-    let memo = place.cache.memos().get(&call)?;
-    (memo.record.key == key && memo.holds_in(place.revision.stamp())).then_some(memo)
+/// The answer, if it is known to hold in this revision already.
+fn verified(place: &Place, node: NodeId, call: CallId, key: Option<CallKey>) -> Option<Hit> {
+    match place.graph.peek(node, key, &place.revision) {
+        Ok(hit) => hit,
+        Err(Diverged) => {
+            let apart = place.revision.apart(place.cache.number(), call)?;
+            key.is_none_or(|key| key == apart.key).then_some(Hit {
+                result: apart.result,
+                value: None,
+                ran: apart.ran,
+                known: true,
+            })
+        }
+    }
 }
 
-fn verify(place: &Place, call: CallId, key: CallKey, effort: Effort) -> Option<Arc<Memo>> {
+fn verify(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Option<Hit> {
     let _active = Active::enter(call, Activity::Verifying);
-    let stamp = place.revision.stamp();
-    let known = place.cache.memos().get(&call).filter(|memo| memo.record.key == key);
+    let known = place.graph.memo(node).filter(|memo| memo.key == key);
     if let Some(memo) = &known
-        && let Some(cut) = holds(place, &memo.record.trace, effort)
+        && let Some(cut) = holds(place, &memo.links, effort)
     {
-        memo.set_verified(stamp);
-        report(place, call, &memo.record, cut);
-        return known;
+        place.graph.confirm(node, key, &place.revision);
+        return Some(found(place, call, memo, cut));
+    }
+    // What was recorded last comes first; under another key it says nothing.
+    let newest = place.cache.ask(|store| store.newest(&call)).flatten().filter(|record| record.key == key);
+    if let Some(record) = &newest
+        && let Some(hit) = try_record(place, node, call, record, known.as_ref(), effort)
+    {
+        return Some(hit);
     }
     let records = place.cache.ask(|store| store.records(&key)).unwrap_or_default();
-    for record in records {
-        if known.as_ref().is_some_and(|memo| memo.record.trace == record.trace) {
-            continue;
-        }
-        if let Some(cut) = holds(place, &record.trace, effort) {
-            let memo = Arc::new(Memo::new(record));
-            memo.set_verified(stamp);
-            report(place, call, &memo.record, cut);
-            place.cache.memos().insert(call, memo.clone());
-            return Some(memo);
-        }
-    }
-    None
+    records
+        .iter()
+        .filter(|record| newest.as_ref().is_none_or(|newest| newest.clock != record.clock))
+        .find_map(|record| try_record(place, node, call, record, known.as_ref(), effort))
 }
 
-fn report(place: &Place, call: CallId, record: &Record, cut: bool) {
-    let fate = if cut { Fate::CutOff } else { Fate::Hit };
-    place.cache.events().report(fate, || event(call, &record.identity, fate));
+/// Forgets the call's records if one of them, under this key, holds now although a run has just depended on
+/// something else: that run refutes it.
+pub(crate) fn forget_refuted(place: &Place, call: CallId, key: CallKey, links: &[Link]) {
+    let records = place.cache.ask(|store| store.records(&key)).unwrap_or_default();
+    let refuted = records.iter().any(|record| {
+        place
+            .graph
+            .links(&record.trace, place.cache.files())
+            .is_some_and(|other| *other != *links && holds(place, &other, Effort::Look).is_some())
+    });
+    if refuted {
+        place.cache.ask(|store| store.evict_call(&call));
+    }
+}
+
+fn try_record(
+    place: &Place,
+    node: NodeId,
+    call: CallId,
+    record: &Record,
+    known: Option<&Memo>,
+    effort: Effort,
+) -> Option<Hit> {
+    let links = place.graph.links(&record.trace, place.cache.files())?;
+    if known.is_some_and(|memo| memo.links == links) {
+        return None;
+    }
+    let cut = holds(place, &links, effort)?;
+    let memo = Memo { key: record.key, result: record.result, links, value: None };
+    let hit = found(place, call, &memo, cut);
+    place.graph.install(node, memo, false, &place.revision);
+    Some(hit)
+}
+
+/// A trace was found to hold: reports it, and notes it for a revision that the graph has left.
+fn found(place: &Place, call: CallId, memo: &Memo, cut: bool) -> Hit {
+    if place.graph.diverged(&place.revision) {
+        let apart = Apart { key: memo.key, result: memo.result, ran: false };
+        place.revision.set_apart(place.cache.number(), call, apart);
+    }
+    report(&place.cache, call, if cut { Fate::CutOff } else { Fate::Hit });
+    Hit { result: memo.result, value: memo.value.clone(), ran: false, known: true }
+}
+
+/// Reports that a call was answered from its record.
+pub(crate) fn report(cache: &Cache, call: CallId, fate: Fate) {
+    cache.events().report(fate, || match cache.ask(|store| store.newest(&call)).flatten() {
+        Some(record) => event(call, &record.identity, fate),
+        None => Event { call, function: "".into(), arguments: String::new(), fate },
+    });
 }
 
 /// An event of a recorded call.
@@ -130,49 +184,57 @@ pub(crate) fn event(call: CallId, identity: &Identity, fate: Fate) -> Event {
 
 /// Whether every dependency has the digest that the trace observed; `Some(true)` if a nested call was recomputed
 /// for that in this revision.
-fn holds(place: &Place, trace: &[Edge], effort: Effort) -> Option<bool> {
+fn holds(place: &Place, links: &[Link], effort: Effort) -> Option<bool> {
     let mut cut = false;
-    for edge in trace {
-        let now = match &edge.dependency {
-            Dependency::Input { kind, name } => {
-                place.revision.observe(&Input::from_dependency(*kind, name)?, place.cache.files())?
-            }
-            Dependency::Call(call) => {
-                let memo = up_to_date(place, *call, effort)?;
-                cut |= memo.ran_in(place.revision.stamp());
-                memo.record.result.digest.digest()
+    for link in links {
+        let now = match link.to {
+            To::Input(input) => graph::look(place, input)?,
+            To::Node(node) => {
+                let hit = up_to_date(place, node, effort)?;
+                cut |= hit.ran;
+                hit.result.digest.digest()
             }
         };
-        if now != edge.observed {
+        if now != link.observed {
             return None;
         }
     }
     Some(cut)
 }
 
-/// The nested call's memo, valid in this revision; it is run if it must be.
-fn up_to_date(place: &Place, call: CallId, effort: Effort) -> Option<Arc<Memo>> {
+/// The nested call's answer in this revision; it is run if it must be.
+fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
+    let call = place.graph.call(node);
+    if let Some(hit) = verified(place, node, call, None) {
+        return Some(hit);
+    }
     // A circle through a stale trace says nothing about today's program.
     if thread::with(|thread| thread.activity(&call).is_some()) {
         return None;
     }
-    let known = place.cache.memos().get(&call);
-    let record = match &known {
-        Some(memo) if memo.holds_in(place.revision.stamp()) => return known,
-        Some(memo) => memo.record.clone(),
-        None => place.cache.ask(|store| store.newest(&call))??,
+    let mut record = None;
+    let key = match place.graph.key(node) {
+        Some(key) => key,
+        None => {
+            let newest = place.cache.ask(|store| store.newest(&call))??;
+            let definition = registry::find(&newest.identity)?;
+            record = Some(newest);
+            definition.key(call, (definition.fingerprint?)())
+        }
     };
-    let definition = registry::find(&record.identity)?;
-    let key = definition.key(call, (definition.fingerprint?)());
-    match demand(place, call, key, effort) {
-        Demand::Holds(memo) => Some(memo),
+    match demand(place, node, call, key, effort) {
+        Demand::Holds(hit) => Some(hit),
         Demand::Stale(flight) => {
             drop(flight);
             if effort == Effort::Look {
                 return None;
             }
-            recall(place, definition, &record.identity)?;
-            verified(place, call, key)
+            let record = match record {
+                Some(record) => record,
+                None => place.cache.ask(|store| store.newest(&call))??,
+            };
+            recall(place, registry::find(&record.identity)?, &record.identity)?;
+            verified(place, node, call, Some(key))
         }
     }
 }
@@ -205,9 +267,4 @@ fn apart<T>(frame: Frame, f: impl FnOnce() -> T) -> T {
         (thread.frames.pop(), std::mem::replace(&mut thread.cache, before))
     });
     result
-}
-
-/// The digest that an edge to a call observes.
-pub(crate) fn observed(memo: &Memo) -> Digest {
-    memo.record.result.digest.digest()
 }

@@ -11,7 +11,7 @@ use fleche_store::{CallId, CallKey, CodeDigest, Digest, Record, ValueDigest};
 use crate::call::{Call, Lookup, Mode, Subject};
 use crate::revision::Revision;
 use crate::value::Value;
-use crate::{Result, fingerprint, registry, scope, thread};
+use crate::{Result, fingerprint, input, registry, scope, thread};
 
 /// A function named at run time.
 ///
@@ -112,10 +112,10 @@ impl Function {
         registry::key(self.id(), "", Some(self.code), fingerprint::of::<T>())
     }
 
-    fn subject<T: Value>(&self) -> Subject {
+    fn subject<T: Value>(&self) -> Subject<'static> {
         let call = self.describe();
         let key = registry::key(call.id, "", Some(self.code), fingerprint::of::<T>());
-        Subject { call, key }
+        Subject { call, key, bytes: None }
     }
 
     /// The result of a record that holds now. Runs nothing and records nothing.
@@ -200,12 +200,10 @@ impl Assumptions {
 
     /// Runs `f` in a picture of the inputs in which the assumptions hold.
     pub fn under<T>(&self, f: impl FnOnce() -> T) -> T {
-        let files = scope::current_cache();
-        let files = files.files();
-        let revision = Revision::new();
+        let revision = Revision::hypothetical();
         for (path, digest, tree) in &self.files {
-            let input = if *tree { files.tree_input(path) } else { files.file(path) };
-            revision.assume(input, Some(digest.unwrap_or_else(crate::input::absent)));
+            let input = if *tree { input::tree(path) } else { input::file(path) };
+            revision.assume(input, Some(digest.unwrap_or_else(input::absent)));
         }
         scope::under(Arc::new(revision), f)
     }
@@ -215,9 +213,7 @@ impl Assumptions {
 /// a description. `None` for an edge to a call.
 pub fn input_name(dependency: &fleche_store::Dependency) -> Option<String> {
     match dependency {
-        fleche_store::Dependency::Input { kind, name } => {
-            Some(crate::input::Input::from_dependency(*kind, name)?.to_string())
-        }
+        fleche_store::Dependency::Input { kind, name } => Some(input::describe(*kind, name)),
         fleche_store::Dependency::Call(_) => None,
     }
 }

@@ -3,10 +3,12 @@
 //! Two definitions of a type get the same fingerprint only if bytes archived under one may be read under the
 //! other. It must never depend on anything that a rebuild of unchanged sources alters.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use fleche_store::TypeFingerprint;
+use parking_lot::RwLock;
 
 /// A type that can describe its own layout for the fingerprint of its archived form.
 ///
@@ -24,7 +26,19 @@ pub trait Fingerprint {
 }
 
 /// The fingerprint of `T`'s archived form in this build: its structure, byte order and pointer width.
-pub(crate) fn of<T: Fingerprint + rkyv::Archive>() -> TypeFingerprint {
+pub(crate) fn of<T: Fingerprint + rkyv::Archive + 'static>() -> TypeFingerprint {
+    static KNOWN: LazyLock<RwLock<foldhash::HashMap<TypeId, TypeFingerprint>>> =
+        LazyLock::new(RwLock::default);
+    let id = TypeId::of::<T>();
+    if let Some(known) = KNOWN.read().get(&id) {
+        return *known;
+    }
+    let fingerprint = compute::<T>();
+    KNOWN.write().insert(id, fingerprint);
+    fingerprint
+}
+
+fn compute<T: Fingerprint + rkyv::Archive>() -> TypeFingerprint {
     let mut describe = Describe::default();
     describe.word("rkyv 0.8");
     describe.word(if cfg!(target_endian = "little") { "little" } else { "big" });

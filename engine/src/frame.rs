@@ -6,11 +6,28 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fleche_store::{CallId, Dependency, Digest, Edge};
+use fleche_store::{CallId, Digest};
 use foldhash::{HashMap, HashMapExt};
 
 use crate::cache::Cache;
+use crate::input::InputId;
 use crate::revision::Revision;
+
+/// What a body depends on, as it is recorded while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Dep {
+    /// An input.
+    Input(InputId),
+    /// A nested call, by identity.
+    Call(CallId),
+}
+
+/// A dependency and the digest it was observed to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) dep: Dep,
+    pub(crate) observed: Digest,
+}
 
 /// Why a frame's result is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +63,9 @@ pub(crate) struct Frame {
     pub(crate) name: Cow<'static, str>,
     pub(crate) cache: Cache,
     pub(crate) revision: Arc<Revision>,
-    edges: Vec<Edge>,
+    edges: Vec<Seen>,
     /// Filled once there are many edges; until then they are searched.
-    places: HashMap<Dependency, usize>,
+    places: HashMap<Dep, usize>,
     taint: Option<Taint>,
     /// Metadata for the record.
     pub(crate) meta: Vec<(String, String)>,
@@ -79,31 +96,26 @@ impl Frame {
 
     /// Records a dependency. The second observation of one adds nothing if it agrees with the first, and
     /// taints the frame if it does not.
-    pub(crate) fn record(&mut self, dependency: Dependency, observed: Digest) {
+    pub(crate) fn record(&mut self, dep: Dep, observed: Digest) {
         if self.purpose == Purpose::Verify {
             return;
         }
         let before = if self.places.is_empty() {
-            self.edges.iter().position(|edge| edge.dependency == dependency)
+            self.edges.iter().position(|edge| edge.dep == dep)
         } else {
-            self.places.get(&dependency).copied()
+            self.places.get(&dep).copied()
         };
         match before {
             Some(at) if self.edges[at].observed == observed => {}
             Some(_) => self.taint(Taint::Changed),
             None => {
                 if self.edges.len() == FEW {
-                    self.places = self
-                        .edges
-                        .iter()
-                        .enumerate()
-                        .map(|(at, edge)| (edge.dependency.clone(), at))
-                        .collect();
+                    self.places = self.edges.iter().enumerate().map(|(at, edge)| (edge.dep, at)).collect();
                 }
                 if self.edges.len() >= FEW {
-                    self.places.insert(dependency.clone(), self.edges.len());
+                    self.places.insert(dep, self.edges.len());
                 }
-                self.edges.push(Edge { dependency, observed });
+                self.edges.push(Seen { dep, observed });
             }
         }
     }
@@ -118,7 +130,7 @@ impl Frame {
     /// Adds what a branch recorded, in its order.
     pub(crate) fn merge(&mut self, branch: Self) {
         for edge in branch.edges {
-            self.record(edge.dependency, edge.observed);
+            self.record(edge.dep, edge.observed);
         }
         if let Some(reason) = branch.taint {
             self.taint(reason);
@@ -126,7 +138,7 @@ impl Frame {
     }
 
     /// The trace, or why there is none.
-    pub(crate) fn finish(self) -> Result<Vec<Edge>, Taint> {
+    pub(crate) fn finish(self) -> Result<Vec<Seen>, Taint> {
         match self.taint {
             Some(taint) => Err(taint),
             None if self.revision.is_broken() => Err(Taint::Changed),
@@ -144,8 +156,8 @@ mod tests {
         Frame::new(Purpose::Run(call), Cache::void(), Arc::new(Revision::new()))
     }
 
-    fn input(name: usize) -> Dependency {
-        Dependency::Input { kind: 1, name: name.to_le_bytes().to_vec() }
+    fn input(name: usize) -> Dep {
+        Dep::Input(crate::input::file(format!("/{name}").as_ref()))
     }
 
     #[test]
@@ -154,8 +166,7 @@ mod tests {
         for name in (0..40).chain(0..40).chain([3, 7]) {
             frame.record(input(name), Digest::of(b"x"));
         }
-        let names: Vec<Dependency> =
-            frame.finish().unwrap().into_iter().map(|edge| edge.dependency).collect();
+        let names: Vec<Dep> = frame.finish().unwrap().into_iter().map(|edge| edge.dep).collect();
         assert_eq!(names, (0..40).map(input).collect::<Vec<_>>());
     }
 

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use fleche_store::Digest;
 
-use crate::frame::Taint;
-use crate::input::{self, Input};
+use crate::frame::{Dep, Taint};
+use crate::graph;
+use crate::input::{self, InputId};
 use crate::thread::{self, Place};
 
 /// Reads a whole file, as [`std::fs::read`] does. A missing file is an input too: the call runs again when it
@@ -30,13 +31,13 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     if !thread::running() {
         return std::fs::read(path);
     }
-    let input = place.cache.files().file(path);
+    let input = input::file(path);
     match read_with_stamps(&place, path) {
         Ok((bytes, digest)) => {
-            observed(&place, path, &input, digest);
+            observed(&place, path, input, digest);
             Ok(bytes)
         }
-        Err(error) => Err(failed(&place, path, &input, error)),
+        Err(error) => Err(failed(&place, path, input, error)),
     }
 }
 
@@ -71,16 +72,16 @@ pub fn digest(path: impl AsRef<Path>) -> io::Result<Option<Digest>> {
     let place = thread::place("`fleche::fs::digest`");
     let files = place.cache.files();
     // What a plan assumes or this picture already holds goes before what lies there now.
-    let tree = files.tree_input(path);
-    let input = if place.revision.has(&tree) || path.is_dir() { tree } else { files.file(path) };
-    let Some(digest) = place.revision.observe(&input, files) else {
+    let tree = input::tree(path);
+    let input = if place.revision.has(tree) || path.is_dir() { tree } else { input::file(path) };
+    let Some(digest) = graph::look(&place, input) else {
         let error =
             files.tree(path).err().unwrap_or_else(|| io::Error::other("it changed while it was read"));
         thread::taint(Taint::FailedRead(error.to_string()));
         return Err(error);
     };
     relative(&place, path);
-    thread::record(input.dependency(), digest);
+    thread::record(Dep::Input(input), digest);
     Ok((digest != input::absent()).then_some(digest))
 }
 
@@ -96,20 +97,20 @@ fn read_with_stamps(place: &Place, path: &Path) -> io::Result<(Vec<u8>, Digest)>
 }
 
 /// Records what was read, if the picture agrees with it.
-fn observed(place: &Place, path: &Path, input: &Input, digest: Digest) {
+fn observed(place: &Place, path: &Path, input: InputId, digest: Digest) {
     relative(place, path);
-    if place.revision.settle(input, digest) {
-        thread::record(input.dependency(), digest);
+    if graph::settle(place, input, digest) {
+        thread::record(Dep::Input(input), digest);
     } else {
         thread::taint(Taint::Changed);
     }
 }
 
-fn failed(place: &Place, path: &Path, input: &Input, error: io::Error) -> io::Error {
+fn failed(place: &Place, path: &Path, input: InputId, error: io::Error) -> io::Error {
     if input::is_absence(&error) {
         observed(place, path, input, input::absent());
     } else if path.is_dir()
-        && let Some(digest) = place.revision.observe(input, place.cache.files())
+        && let Some(digest) = graph::look(place, input)
     {
         // A directory in the file's place is a state that can be observed again.
         observed(place, path, input, digest);
@@ -122,8 +123,9 @@ fn failed(place: &Place, path: &Path, input: &Input, error: io::Error) -> io::Er
 /// A relative path means what the working directory makes of it.
 fn relative(place: &Place, path: &Path) {
     if path.is_relative()
-        && let Some(digest) = place.revision.observe(&Input::WorkingDirectory, place.cache.files())
+        && let here = place.cache.files().working_directory()
+        && let Some(digest) = graph::look(place, here)
     {
-        thread::record(Input::WorkingDirectory.dependency(), digest);
+        thread::record(Dep::Input(here), digest);
     }
 }

@@ -3,28 +3,69 @@
 //! A name must mean the same wherever the project lies, so paths inside it are stored relative to its root. A
 //! file's digest may be remembered under its stamp, but never under a stamp too young to be trusted.
 
-use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use fleche_store::{Dependency, Digest, Store};
 use foldhash::{HashMap, HashMapExt};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
-/// An input, by name. Paths are relative to the project's root where they lie below it.
+/// Something that can be read from outside. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
     /// A file's content, its absence, or that a directory is in its place.
     File(PathBuf),
     /// A directory's whole content: names, kinds, link texts, executable bits and file contents.
     Tree(PathBuf),
-    /// The working directory, for whoever used a relative path.
-    WorkingDirectory,
+    /// The working directory as seen from this root, for whoever used a relative path.
+    WorkingDirectory(PathBuf),
 }
 
+/// An input's number in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct InputId(u32);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    ids: HashMap<Arc<Input>, InputId>,
+    inputs: Vec<Arc<Input>>,
+}
+
+static NUMBERS: LazyLock<RwLock<Numbers>> = LazyLock::new(RwLock::default);
+
+impl Input {
+    /// Its number: the same for the same input, in whichever cache.
+    pub(crate) fn id(self) -> InputId {
+        if let Some(id) = NUMBERS.read().ids.get(&self) {
+            return *id;
+        }
+        let mut numbers = NUMBERS.write();
+        let next =
+            InputId(u32::try_from(numbers.inputs.len()).expect("fewer inputs than there is memory for"));
+        let input = Arc::new(self);
+        let id = *numbers.ids.entry(input.clone()).or_insert(next);
+        if id == next {
+            numbers.inputs.push(input);
+        }
+        id
+    }
+}
+
+impl InputId {
+    /// The bare number.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    fn input(self) -> Arc<Input> {
+        NUMBERS.read().inputs[self.0 as usize].clone()
+    }
+}
+
+/// The kinds of inputs, as they stand in traces.
 const FILE: u16 = 1;
 const TREE: u16 = 2;
 const WORKING_DIRECTORY: u16 = 3;
@@ -42,44 +83,14 @@ pub(crate) fn absent() -> Digest {
     *ABSENT
 }
 
-impl Input {
-    /// As it stands in a trace.
-    pub(crate) fn dependency(&self) -> Dependency {
-        let (kind, name) = match self {
-            Self::File(path) => (FILE, path_bytes(path)),
-            Self::Tree(path) => (TREE, path_bytes(path)),
-            Self::WorkingDirectory => (WORKING_DIRECTORY, Vec::new()),
-        };
-        Dependency::Input { kind, name }
-    }
-
-    /// Back from a trace; `None` for a kind that this version does not know, which holds for no trace.
-    pub(crate) fn from_dependency(kind: u16, name: &[u8]) -> Option<Self> {
-        match kind {
-            FILE => Some(Self::File(bytes_path(name)?)),
-            TREE => Some(Self::Tree(bytes_path(name)?)),
-            WORKING_DIRECTORY => Some(Self::WorkingDirectory),
-            _ => None,
-        }
-    }
-
-    /// Looks at the world. `None` if that cannot be done now, for another reason than absence.
-    pub(crate) fn observe(&self, files: &Files) -> Option<Digest> {
-        match self {
-            Self::File(path) => files.digest(&files.root.join(path)).ok(),
-            Self::Tree(path) => files.tree(&files.root.join(path)).ok(),
-            Self::WorkingDirectory => files.working_directory().ok(),
-        }
-    }
-}
-
-impl fmt::Display for Input {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(to, "{}", path.display()),
-            Self::Tree(path) => write!(to, "{}/**", path.display()),
-            Self::WorkingDirectory => write!(to, "working directory"),
-        }
+/// An input of a trace, for people: a path relative to the project's root where it lies below it.
+pub(crate) fn describe(kind: u16, name: &[u8]) -> String {
+    let path = || String::from_utf8_lossy(name).into_owned();
+    match kind {
+        FILE => path(),
+        TREE => format!("{}/**", path()),
+        WORKING_DIRECTORY => "working directory".into(),
+        _ => format!("an input of kind {kind}, which this version does not know"),
     }
 }
 
@@ -128,34 +139,42 @@ impl Files {
         &self.root
     }
 
-    /// The file's name as an input.
-    pub(crate) fn file(&self, path: &Path) -> Input {
-        Input::File(self.name(path))
+    /// The working directory, as an input.
+    pub(crate) fn working_directory(&self) -> InputId {
+        Input::WorkingDirectory(self.root.clone()).id()
     }
 
-    /// The directory's name as an input.
-    pub(crate) fn tree_input(&self, path: &Path) -> Input {
-        Input::Tree(self.name(path))
-    }
-
-    fn name(&self, path: &Path) -> PathBuf {
-        let whole = if path.is_absolute() {
-            path.to_path_buf()
-        } else {
-            std::env::current_dir().map_or_else(|_| path.to_path_buf(), |here| here.join(path))
+    /// An input as it stands in a trace: paths inside the project are relative to its root.
+    pub(crate) fn dependency(&self, id: InputId) -> Dependency {
+        let (kind, name) = match &*id.input() {
+            Input::File(path) => (FILE, self.name(path)),
+            Input::Tree(path) => (TREE, self.name(path)),
+            Input::WorkingDirectory(_) => (WORKING_DIRECTORY, Vec::new()),
         };
-        match whole.strip_prefix(&self.root) {
-            Ok(inside) => inside.to_path_buf(),
-            Err(_) => whole,
-        }
+        Dependency::Input { kind, name }
     }
 
-    fn working_directory(&self) -> io::Result<Digest> {
-        let here = std::env::current_dir()?;
-        let name = here.strip_prefix(&self.root).unwrap_or(&here);
-        let mut bytes = b"working directory\0".to_vec();
-        bytes.extend(path_bytes(name));
-        Ok(Digest::from_bytes(blake3::derive_key("fleche 2026 input marker", &bytes)))
+    fn name(&self, path: &Path) -> Vec<u8> {
+        path_bytes(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+
+    /// Back from a trace; `None` for a kind that this version does not know, which holds for no trace.
+    pub(crate) fn input(&self, kind: u16, name: &[u8]) -> Option<InputId> {
+        Some(match kind {
+            FILE => Input::File(self.root.join(bytes_path(name)?)).id(),
+            TREE => Input::Tree(self.root.join(bytes_path(name)?)).id(),
+            WORKING_DIRECTORY => self.working_directory(),
+            _ => return None,
+        })
+    }
+
+    /// Looks at the world. `None` if that cannot be done now, for another reason than absence.
+    pub(crate) fn observe(&self, id: InputId) -> Option<Digest> {
+        match &*id.input() {
+            Input::File(path) => self.digest(path).ok(),
+            Input::Tree(path) => self.tree(path).ok(),
+            Input::WorkingDirectory(root) => where_we_are(root).ok(),
+        }
     }
 
     /// The digest of what the file holds now: BLAKE3 of its bytes, or a marker for absence or a directory.
@@ -257,6 +276,31 @@ impl Files {
         }
         Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
     }
+}
+
+/// A file, as an input.
+pub(crate) fn file(path: &Path) -> InputId {
+    Input::File(whole(path)).id()
+}
+
+/// A directory with all that is in it, as an input.
+pub(crate) fn tree(path: &Path) -> InputId {
+    Input::Tree(whole(path)).id()
+}
+
+/// The path from the file system's root. Nothing is resolved: `a/../b` may lead elsewhere than `b`.
+fn whole(path: &Path) -> PathBuf {
+    if path.is_absolute() {
+        return path.to_path_buf();
+    }
+    std::env::current_dir().map_or_else(|_| path.to_path_buf(), |here| here.join(path))
+}
+
+fn where_we_are(root: &Path) -> io::Result<Digest> {
+    let here = std::env::current_dir()?;
+    let mut bytes = b"working directory\0".to_vec();
+    bytes.extend(path_bytes(here.strip_prefix(root).unwrap_or(&here)));
+    Ok(Digest::from_bytes(blake3::derive_key("fleche 2026 input marker", &bytes)))
 }
 
 /// True for the errors that mean "there is nothing": they are an observation like any other.
@@ -399,10 +443,14 @@ mod tests {
     #[test]
     fn paths_inside_the_project_are_relative_to_its_root() {
         let files = Files::new(PathBuf::from("/p"), None);
-        assert_eq!(files.file(Path::new("/p/a/b")), Input::File("a/b".into()));
-        assert_eq!(files.file(Path::new("/q/b")), Input::File("/q/b".into()));
-        let input = files.file(Path::new("/p/a/b"));
-        let Dependency::Input { kind, name } = input.dependency() else { panic!("not an input") };
-        assert_eq!(Input::from_dependency(kind, &name), Some(input));
+        let name = |path: &str| match files.dependency(file(Path::new(path))) {
+            Dependency::Input { kind: FILE, name } => String::from_utf8(name).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name("/p/a/b"), "a/b");
+        assert_eq!(name("/q/b"), "/q/b");
+        assert_eq!(files.input(FILE, b"a/b"), Some(file(Path::new("/p/a/b"))));
+        assert_eq!(files.input(FILE, b"/q/b"), Some(file(Path::new("/q/b"))));
+        assert_eq!(files.input(99, b""), None);
     }
 }

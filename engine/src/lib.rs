@@ -53,8 +53,8 @@ mod fingerprint;
 mod flight;
 mod frame;
 pub mod fs;
+mod graph;
 mod input;
-mod memo;
 #[doc(hidden)]
 pub mod private;
 mod registry;

@@ -7,7 +7,7 @@ pub use serde;
 
 use std::borrow::Cow;
 
-use fleche_store::{CallId, canonical};
+use fleche_store::{CallId, Digest, ValueDigest, canonical};
 use smallvec::SmallVec;
 
 pub use crate::call::{Lookup, Miss};
@@ -19,7 +19,7 @@ pub use crate::restore::{
 };
 pub use crate::value::{Outcome, Value};
 
-use crate::call::{Mode, Subject};
+use crate::call::{self, Mode, Subject};
 use crate::value::View;
 use crate::{fingerprint, thread};
 
@@ -33,27 +33,66 @@ pub fn fingerprint_of<O: Outcome>() -> TypeFingerprint {
 pub struct Call {
     definition: &'static Definition,
     function: &'static str,
-    digests: SmallVec<[fleche_store::ValueDigest; 4]>,
+    /// The function's address, then of each argument that counts its canonical bytes, or their digest if they
+    /// are many. Canonical encodings can be decoded, so no two calls share this.
+    bytes: SmallVec<[u8; 128]>,
+    /// For each argument: where it ends, and whether that is a digest.
+    ends: SmallVec<[(u32, bool); 6]>,
     /// An argument that cannot be digested: the call then runs as the plain function.
     undigested: bool,
     mode: Mode,
 }
 
+const HEAD: usize = 2 * size_of::<usize>();
+
 impl Call {
     /// A call of the function under its full name.
     pub fn new(definition: &'static Definition, function: &'static str) -> Self {
-        Self { definition, function, digests: SmallVec::new(), undigested: false, mode: Mode::Ask }
+        let mut bytes = SmallVec::new();
+        bytes.extend_from_slice(&std::ptr::from_ref(definition).addr().to_ne_bytes());
+        bytes.extend_from_slice(&function.as_ptr().addr().to_ne_bytes());
+        Self { definition, function, bytes, ends: SmallVec::new(), undigested: false, mode: Mode::Ask }
     }
 
     /// Adds the next argument that counts.
     pub fn argument<T: serde::Serialize + ?Sized>(&mut self, argument: &T) {
         match canonical::encode(argument) {
-            Ok(encoding) => self.digests.push(encoding.digest()),
+            Ok(encoding) => {
+                let long = match encoding.short() {
+                    Some(short) => {
+                        self.bytes.push(0);
+                        self.bytes.extend_from_slice(short);
+                        false
+                    }
+                    None => {
+                        self.bytes.push(1);
+                        self.bytes.extend_from_slice(encoding.digest().digest().as_bytes());
+                        true
+                    }
+                };
+                self.ends.push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), long));
+            }
             Err(error) => {
                 self.undigested = true;
                 tracing::warn!(function = self.function, %error, "an argument cannot be digested; not cached");
             }
         }
+    }
+
+    fn digests(&self) -> SmallVec<[ValueDigest; 4]> {
+        let mut start = HEAD;
+        self.ends
+            .iter()
+            .map(|&(end, long)| {
+                let end = end as usize;
+                let bytes = &self.bytes[start + 1..end];
+                start = end;
+                ValueDigest::new(match bytes.try_into() {
+                    Ok(digest) if long => Digest::from_bytes(digest),
+                    _ => Digest::of(bytes),
+                })
+            })
+            .collect()
     }
 
     /// Makes it a rerun.
@@ -64,32 +103,29 @@ impl Call {
     /// The call, named.
     pub fn describe(&self) -> crate::Call {
         let Definition { package, module, parameters, .. } = *self.definition;
+        let digests = self.digests();
         crate::Call {
+            id: CallId::of(self.function, package, module, digests.iter().copied()),
             function: Cow::Borrowed(self.function),
             package: Cow::Borrowed(package),
             module: Cow::Borrowed(module),
-            arguments: parameters
-                .iter()
-                .map(|name| Cow::Borrowed(*name))
-                .zip(self.digests.iter().copied())
-                .collect(),
-            id: self.id(),
+            arguments: parameters.iter().map(|name| Cow::Borrowed(*name)).zip(digests).collect(),
         }
     }
 
     /// The call's identity.
     pub fn id(&self) -> CallId {
         let Definition { package, module, .. } = *self.definition;
-        CallId::of(self.function, package, module, self.digests.iter().copied())
+        CallId::of(self.function, package, module, self.digests())
     }
 
-    fn subject<O: Outcome>(&self) -> Option<Subject> {
+    fn subject<O: Outcome>(&self) -> Option<Subject<'_>> {
         if self.undigested {
             return None;
         }
         let call = self.describe();
         let key = self.definition.key(call.id, fingerprint::of::<O::Value>());
-        Some(Subject { call, key })
+        Some(Subject { call, key, bytes: Some(&self.bytes) })
     }
 
     /// Answers from a record, or says that the body must run.
@@ -112,6 +148,12 @@ impl Call {
     }
 
     fn look_up_view<O: Outcome>(self) -> Lookup<View<O::Value>> {
+        if self.mode == Mode::Ask
+            && !self.undigested
+            && let Some(view) = call::lookup_short::<O::Value>(&self.bytes)
+        {
+            return Lookup::Hit(view);
+        }
         let recall = self.definition.recall;
         let Some(subject) = self.subject::<O>() else {
             thread::place(self.function);

@@ -6,79 +6,116 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use fleche_store::Digest;
+use fleche_store::{CallId, CallKey, Digest, Stored};
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 
-use crate::input::{Files, Input};
+use crate::graph;
+use crate::input::{Files, InputId};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// One picture of the inputs; see the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Revision {
-    stamp: AtomicU64,
-    seen: Mutex<HashMap<Input, Option<Digest>>>,
+    stamp: u64,
+    /// The last change that any graph knew of when this picture was begun.
+    base: u64,
+    seen: Mutex<HashMap<InputId, Option<Digest>>>,
     broken: AtomicBool,
+    /// It holds what a plan assumes, not what was seen.
+    hypothetical: bool,
+    /// What was verified or run under this picture after a graph had left it.
+    apart: Mutex<HashMap<(usize, CallId), Apart>>,
+}
+
+/// A call's answer under a picture that the graph has left.
+#[derive(Debug, Clone)]
+pub(crate) struct Apart {
+    pub(crate) key: CallKey,
+    pub(crate) result: Stored,
+    pub(crate) ran: bool,
 }
 
 impl Revision {
     pub(crate) fn new() -> Self {
         Self {
-            stamp: AtomicU64::new(NEXT.fetch_add(1, Ordering::Relaxed)),
+            stamp: NEXT.fetch_add(1, Ordering::Relaxed),
+            base: graph::last_change(),
             seen: Mutex::new(HashMap::new()),
             broken: AtomicBool::new(false),
+            hypothetical: false,
+            apart: Mutex::new(HashMap::new()),
         }
     }
 
-    /// Names this picture; memos verified under the stamp need no second look.
-    pub(crate) fn stamp(&self) -> u64 {
-        self.stamp.load(Ordering::Acquire)
+    /// A picture of what a plan assumes.
+    pub(crate) fn hypothetical() -> Self {
+        Self { hypothetical: true, ..Self::new() }
     }
 
-    /// Takes a new stamp: the inputs are what they were, but a call was rerun, so that what was verified must
-    /// be verified again.
-    pub(crate) fn renew(&self) {
-        self.stamp.store(NEXT.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+    /// Whether it holds what a plan assumes: no graph may take it for the world.
+    pub(crate) fn is_hypothetical(&self) -> bool {
+        self.hypothetical
+    }
+
+    /// What was found apart from the graph for a call in the cache of that number.
+    pub(crate) fn apart(&self, cache: usize, call: CallId) -> Option<Apart> {
+        self.apart.lock().get(&(cache, call)).cloned()
+    }
+
+    /// Notes what was found apart from the graph.
+    pub(crate) fn set_apart(&self, cache: usize, call: CallId, apart: Apart) {
+        self.apart.lock().insert((cache, call), apart);
+    }
+
+    /// Names this picture.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// The last change that any graph knew of when this picture was begun.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
     }
 
     /// The input's digest in this picture; `None` if it cannot be observed (a permission, say), which holds
     /// for no trace.
-    pub(crate) fn observe(&self, input: &Input, files: &Files) -> Option<Digest> {
-        if let Some(seen) = self.seen.lock().get(input) {
+    pub(crate) fn observe(&self, input: InputId, files: &Files) -> Option<Digest> {
+        if let Some(seen) = self.seen.lock().get(&input) {
             return *seen;
         }
         // Looked at outside the lock: hashing a large file must not hold up the others. The first to come
         // back wins, so that there is one answer.
-        let now = input.observe(files);
-        *self.seen.lock().entry(input.clone()).or_insert(now)
+        let now = files.observe(input);
+        *self.seen.lock().entry(input).or_insert(now)
     }
 
     /// Notes what a tracked read returned. False, and the revision is broken, if that is not what this picture
     /// already has.
-    pub(crate) fn settle(&self, input: &Input, digest: Digest) -> bool {
+    pub(crate) fn settle(&self, input: InputId, digest: Digest) -> bool {
         let mut seen = self.seen.lock();
-        match seen.get(input) {
+        match seen.get(&input) {
             Some(before) if *before == Some(digest) => true,
             Some(_) => {
                 self.broken.store(true, Ordering::Release);
                 false
             }
             None => {
-                seen.insert(input.clone(), Some(digest));
+                seen.insert(input, Some(digest));
                 true
             }
         }
     }
 
     /// Fixes an input's digest before anything looked at it: what a plan says the file will hold.
-    pub(crate) fn assume(&self, input: Input, digest: Option<Digest>) {
+    pub(crate) fn assume(&self, input: InputId, digest: Option<Digest>) {
         self.seen.lock().insert(input, digest);
     }
 
     /// Whether the input has been looked at, or assumed.
-    pub(crate) fn has(&self, input: &Input) -> bool {
-        self.seen.lock().contains_key(input)
+    pub(crate) fn has(&self, input: InputId) -> bool {
+        self.seen.lock().contains_key(&input)
     }
 
     /// True once a read disagreed with this picture.
@@ -97,16 +134,16 @@ mod tests {
         let path = dir.path().join("a");
         std::fs::write(&path, "one").unwrap();
         let files = Files::new(dir.path().to_path_buf(), None);
-        let input = files.file(&path);
+        let input = crate::input::file(&path);
         let revision = Revision::new();
-        let first = revision.observe(&input, &files);
+        let first = revision.observe(input, &files);
         assert_eq!(first, Some(Digest::of(b"one")));
         std::fs::write(&path, "two").unwrap();
-        assert_eq!(revision.observe(&input, &files), first);
-        assert!(revision.settle(&input, Digest::of(b"one")));
+        assert_eq!(revision.observe(input, &files), first);
+        assert!(revision.settle(input, Digest::of(b"one")));
         assert!(!revision.is_broken());
-        assert!(!revision.settle(&input, Digest::of(b"two")));
+        assert!(!revision.settle(input, Digest::of(b"two")));
         assert!(revision.is_broken());
-        assert_eq!(Revision::new().observe(&input, &files), Some(Digest::of(b"two")));
+        assert_eq!(Revision::new().observe(input, &files), Some(Digest::of(b"two")));
     }
 }

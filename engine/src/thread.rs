@@ -5,13 +5,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fleche_store::{CallId, Dependency, Digest};
+use fleche_store::{CallId, Digest};
 use foldhash::{HashMap, HashMapExt, HashSet};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
 use crate::flight::Pilot;
-use crate::frame::{Frame, Purpose, Taint};
+use crate::frame::{Dep, Frame, Purpose, Taint};
+use crate::graph::Graph;
 use crate::revision::Revision;
 
 /// What a call on this thread's stack is doing.
@@ -97,6 +98,7 @@ pub(crate) fn with<T>(f: impl FnOnce(&mut Thread) -> T) -> T {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) cache: Cache,
+    pub(crate) graph: Arc<Graph>,
     pub(crate) revision: Arc<Revision>,
     /// No cached body is running on this thread.
     pub(crate) top: bool,
@@ -112,7 +114,8 @@ pub(crate) fn place(what: &str) -> Place {
             Some(frame) => (frame.revision.clone(), false),
             None => (thread.frozen.clone().unwrap_or_else(|| Arc::new(Revision::new())), true),
         };
-        Some(Place { cache, revision, top })
+        let graph = if top { cache.graph_for_top() } else { cache.graph() };
+        Some(Place { cache, graph, revision, top })
     });
     if let Some(place) = found {
         return place;
@@ -129,10 +132,10 @@ pub(crate) fn place(what: &str) -> Place {
 }
 
 /// Records a dependency of the running body, if one is running.
-pub(crate) fn record(dependency: Dependency, observed: Digest) {
+pub(crate) fn record(dep: Dep, observed: Digest) {
     with(|thread| {
         if let Some(frame) = thread.frames.last_mut() {
-            frame.record(dependency, observed);
+            frame.record(dep, observed);
         }
     });
 }

@@ -1,0 +1,482 @@
+//! The graph in process: calls that this process knows, what each depends on, and who depends on each.
+//!
+//! Dirt is pushed, verification is pulled: a change of an input marks everything above it at once, and a later
+//! demand walks into what is marked and nowhere else. The graph is an accelerator over the traces in the store;
+//! dropping it must change no result.
+//!
+//! It knows one picture of the inputs, the one that was looked at last. A revision may use it as long as no other
+//! revision changed that picture since it was begun; after that it is *diverged*, leaves the graph alone, and is
+//! answered from traces. So nobody is cancelled and nobody waits for a newer or older picture.
+//!
+//! Invariant: a clean node's inputs have the digests it observed, and its callees are clean and have the results
+//! it observed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fleche_store::{Bytes, CallId, CallKey, Dependency, Digest, Edge, Stored};
+use foldhash::{HashMap, HashMapExt};
+use parking_lot::RwLock;
+
+use crate::frame::{Dep, Seen};
+use crate::input::{Files, InputId};
+use crate::revision::Revision;
+use crate::thread::Place;
+
+/// Counts the changes of inputs that any graph of this process was told of.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the last change.
+pub(crate) fn last_change() -> u64 {
+    CHANGES.load(Ordering::Acquire)
+}
+
+/// A node's place in its graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct NodeId(u32);
+
+/// What a node depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum To {
+    Input(InputId),
+    Node(NodeId),
+}
+
+/// An edge: a dependency, and the digest observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) to: To,
+    pub(crate) observed: Digest,
+}
+
+/// A call's answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    pub(crate) result: Stored,
+    /// The result's bytes, if they are at hand.
+    pub(crate) value: Option<Bytes>,
+    /// The call ran in this revision.
+    pub(crate) ran: bool,
+    /// It was verified in this revision before, or needs no verification.
+    pub(crate) known: bool,
+}
+
+/// What the graph knows of a call, whether or not it still holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Memo {
+    pub(crate) key: CallKey,
+    pub(crate) result: Stored,
+    pub(crate) links: Arc<[Link]>,
+    pub(crate) value: Option<Bytes>,
+}
+
+#[derive(Debug)]
+struct Node {
+    call: CallId,
+    memo: Option<Memo>,
+    clean: bool,
+    /// Something below it can change without the graph being told: a file, say. It must be looked at in each
+    /// revision.
+    external: bool,
+    /// The stamp of the revision in which everything external below it was looked at.
+    looked: AtomicU64,
+    /// The stamp of the revision in which it ran.
+    ran: u64,
+    /// May hold nodes that have ceased to depend on this one; that costs a verification, no more.
+    dependents: Vec<NodeId>,
+}
+
+#[derive(Debug, Default)]
+struct InputNode {
+    digest: Option<Digest>,
+    dependents: Vec<NodeId>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    nodes: Vec<Node>,
+    by_call: HashMap<CallId, NodeId>,
+    inputs: HashMap<InputId, InputNode>,
+    /// The last change of an input's digest, and the revision that saw it.
+    last_change: u64,
+    changer: u64,
+    /// The weight of the values at hand.
+    value_bytes: usize,
+}
+
+/// Values at hand may weigh this much together; beyond it all are let go and come back from the store.
+const MOST_VALUE_BYTES: usize = 256 << 20;
+
+/// The graph of one cache.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    nodes: RwLock<Nodes>,
+    /// From a function and the canonical bytes of its arguments straight to the node.
+    short_cuts: RwLock<HashMap<Box<[u8]>, (NodeId, CallKey)>>,
+}
+
+/// The revision looked at a picture that the graph has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Diverged;
+
+impl Nodes {
+    fn diverged(&self, revision: &Revision) -> bool {
+        revision.is_hypothetical() || (self.last_change > revision.base() && self.changer != revision.stamp())
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0 as usize]
+    }
+
+    fn intern(&mut self, call: CallId) -> NodeId {
+        if let Some(id) = self.by_call.get(&call) {
+            return *id;
+        }
+        let id = NodeId(u32::try_from(self.nodes.len()).expect("the node budget is far below"));
+        self.nodes.push(Node {
+            call,
+            memo: None,
+            clean: false,
+            external: false,
+            looked: AtomicU64::new(0),
+            ran: 0,
+            dependents: Vec::new(),
+        });
+        self.by_call.insert(call, id);
+        id
+    }
+
+    fn peek(&self, id: NodeId, key: Option<CallKey>, revision: &Revision) -> Result<Option<Hit>, Diverged> {
+        if self.diverged(revision) {
+            return Err(Diverged);
+        }
+        let node = self.node(id);
+        let Some(memo) = &node.memo else { return Ok(None) };
+        let known = node.looked.load(Ordering::Acquire) == revision.stamp();
+        if !node.clean || (node.external && !known) || key.is_some_and(|key| key != memo.key) {
+            return Ok(None);
+        }
+        if !known {
+            node.looked.store(revision.stamp(), Ordering::Release);
+        }
+        let ran = node.ran == revision.stamp();
+        Ok(Some(Hit { result: memo.result, value: memo.value.clone(), ran, known }))
+    }
+
+    /// Whether the link's end is clean and has the digest observed.
+    fn holds(&self, link: &Link) -> bool {
+        match link.to {
+            To::Input(input) => {
+                self.inputs.get(&input).is_some_and(|input| input.digest == Some(link.observed))
+            }
+            To::Node(id) => {
+                let node = self.node(id);
+                node.clean
+                    && node.memo.as_ref().is_some_and(|memo| memo.result.digest.digest() == link.observed)
+            }
+        }
+    }
+
+    fn is_external(&self, links: &[Link]) -> bool {
+        links.iter().any(|link| match link.to {
+            To::Input(_) => true,
+            To::Node(id) => self.node(id).external,
+        })
+    }
+
+    /// Marks everything above as to be verified.
+    fn push_dirt(&mut self, mut above: Vec<NodeId>) {
+        while let Some(id) = above.pop() {
+            let node = self.node_mut(id);
+            // What is above a dirty node is dirty already.
+            if std::mem::take(&mut node.clean) {
+                above.extend_from_slice(&node.dependents);
+            }
+        }
+    }
+
+    /// Tells everything above that there is something external below it.
+    fn push_external(&mut self, id: NodeId) {
+        let mut above = vec![id];
+        while let Some(id) = above.pop() {
+            let node = self.node_mut(id);
+            if !std::mem::replace(&mut node.external, true) {
+                above.extend_from_slice(&node.dependents);
+            }
+        }
+    }
+
+    /// Enters `id` among the dependents of what it links to and did not link to before.
+    fn enter(&mut self, id: NodeId, links: &[Link], before: &[Link]) {
+        let few = before.len() <= 16;
+        let old: foldhash::HashSet<u64> =
+            if few { Default::default() } else { before.iter().map(|link| link.to.number()).collect() };
+        for link in links {
+            let was = if few {
+                before.iter().any(|old| old.to == link.to)
+            } else {
+                old.contains(&link.to.number())
+            };
+            if was {
+                continue;
+            }
+            let dependents = match link.to {
+                To::Input(input) => &mut self.inputs.entry(input).or_default().dependents,
+                To::Node(callee) => &mut self.node_mut(callee).dependents,
+            };
+            dependents.push(id);
+            // Now and then those that ceased to depend are swept out, so that alternating traces stay bounded.
+            if dependents.len() >= 64 && dependents.len().is_power_of_two() {
+                let mut swept = std::mem::take(dependents);
+                swept.sort_unstable_by_key(|id| id.0);
+                swept.dedup();
+                swept.retain(|dependent| {
+                    *dependent == id
+                        || self
+                            .node(*dependent)
+                            .memo
+                            .as_ref()
+                            .is_some_and(|memo| memo.links.iter().any(|other| other.to == link.to))
+                });
+                match link.to {
+                    To::Input(input) => self.inputs.entry(input).or_default().dependents = swept,
+                    To::Node(callee) => self.node_mut(callee).dependents = swept,
+                }
+            }
+        }
+    }
+
+    fn keep_value(&mut self, id: NodeId, value: Bytes) {
+        self.value_bytes += value.len();
+        if self.value_bytes > MOST_VALUE_BYTES {
+            for node in &mut self.nodes {
+                if let Some(memo) = &mut node.memo {
+                    memo.value = None;
+                }
+            }
+            self.value_bytes = value.len();
+        }
+        if let Some(memo) = &mut self.node_mut(id).memo {
+            memo.value = Some(value);
+        }
+    }
+}
+
+impl To {
+    fn number(self) -> u64 {
+        match self {
+            Self::Input(input) => 1 << 32 | u64::from(input.number()),
+            Self::Node(id) => u64::from(id.0),
+        }
+    }
+}
+
+impl Graph {
+    pub(crate) fn new() -> Self {
+        Self { nodes: RwLock::default(), short_cuts: RwLock::new(HashMap::new()) }
+    }
+
+    /// How many calls it knows.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.read().nodes.len()
+    }
+
+    /// The call's node.
+    pub(crate) fn node(&self, call: CallId) -> NodeId {
+        if let Some(id) = self.nodes.read().by_call.get(&call) {
+            return *id;
+        }
+        self.nodes.write().intern(call)
+    }
+
+    /// The node's call.
+    pub(crate) fn call(&self, id: NodeId) -> CallId {
+        self.nodes.read().node(id).call
+    }
+
+    /// Whether the revision has to be answered from traces alone.
+    pub(crate) fn diverged(&self, revision: &Revision) -> bool {
+        self.nodes.read().diverged(revision)
+    }
+
+    /// The answer to the call that the bytes lead to, if it needs no verification: in that revision, or, without
+    /// one, in whichever begins now.
+    pub(crate) fn peek_short(&self, bytes: &[u8], revision: Option<&Revision>) -> Option<(CallId, Hit)> {
+        let (id, key) = *self.short_cuts.read().get(bytes)?;
+        let nodes = self.nodes.read();
+        let hit = match revision {
+            Some(revision) => nodes.peek(id, Some(key), revision).ok()??,
+            None => {
+                let node = nodes.node(id);
+                let memo = node.memo.as_ref().filter(|memo| memo.key == key)?;
+                if !node.clean || node.external {
+                    return None;
+                }
+                Hit { result: memo.result, value: memo.value.clone(), ran: false, known: false }
+            }
+        };
+        Some((nodes.node(id).call, hit))
+    }
+
+    /// Remembers where the bytes lead.
+    pub(crate) fn set_short_cut(&self, bytes: &[u8], id: NodeId, key: CallKey) {
+        if self.short_cuts.read().get(bytes) != Some(&(id, key)) {
+            self.short_cuts.write().insert(bytes.into(), (id, key));
+        }
+    }
+
+    /// The answer, if it is known to hold in the revision; under `key`, if that is given.
+    pub(crate) fn peek(
+        &self,
+        id: NodeId,
+        key: Option<CallKey>,
+        revision: &Revision,
+    ) -> Result<Option<Hit>, Diverged> {
+        self.nodes.read().peek(id, key, revision)
+    }
+
+    /// What is known of the call, whether or not it holds.
+    pub(crate) fn memo(&self, id: NodeId) -> Option<Memo> {
+        self.nodes.read().node(id).memo.clone()
+    }
+
+    /// The key under which the call is known.
+    pub(crate) fn key(&self, id: NodeId) -> Option<CallKey> {
+        self.nodes.read().node(id).memo.as_ref().map(|memo| memo.key)
+    }
+
+    /// Notes that every link of the memo under `key` was found to hold in the revision.
+    pub(crate) fn confirm(&self, id: NodeId, key: CallKey, revision: &Revision) {
+        {
+            let nodes = self.nodes.read();
+            let node = nodes.node(id);
+            if node.clean && !nodes.diverged(revision) {
+                node.looked.store(revision.stamp(), Ordering::Release);
+                return;
+            }
+        }
+        let mut nodes = self.nodes.write();
+        if nodes.diverged(revision) {
+            return;
+        }
+        let Some(links) =
+            nodes.node(id).memo.as_ref().filter(|memo| memo.key == key).map(|memo| memo.links.clone())
+        else {
+            return;
+        };
+        nodes.settle(id, &links, revision);
+    }
+
+    /// Enters what a run or a record of the call says. `ran`: the body ran in this revision.
+    pub(crate) fn install(&self, id: NodeId, memo: Memo, ran: bool, revision: &Revision) {
+        let mut nodes = self.nodes.write();
+        if nodes.diverged(revision) {
+            return;
+        }
+        let node = nodes.node_mut(id);
+        let before = node.memo.take();
+        if ran {
+            node.ran = revision.stamp();
+        }
+        let changed = before.as_ref().is_none_or(|before| before.result.digest != memo.result.digest);
+        nodes.enter(id, &memo.links, before.as_ref().map_or(&[], |before| &before.links));
+        let (links, value) = (memo.links.clone(), memo.value.clone());
+        nodes.node_mut(id).memo = Some(Memo { value: None, ..memo });
+        if let Some(value) = value {
+            nodes.keep_value(id, value);
+        }
+        nodes.settle(id, &links, revision);
+        if changed || !nodes.node(id).clean {
+            let above = nodes.node(id).dependents.clone();
+            nodes.push_dirt(above);
+        }
+    }
+
+    /// Keeps a result's bytes at hand.
+    pub(crate) fn keep_value(&self, id: NodeId, result: &Stored, value: &Bytes) {
+        let mut nodes = self.nodes.write();
+        if nodes.node(id).memo.as_ref().is_some_and(|memo| memo.result == *result && memo.value.is_none()) {
+            nodes.keep_value(id, value.clone());
+        }
+    }
+
+    /// The links that a trace amounts to; `None` if it names what this version does not know.
+    pub(crate) fn links(&self, trace: &[Edge], files: &Files) -> Option<Arc<[Link]>> {
+        trace
+            .iter()
+            .map(|edge| {
+                let to = match &edge.dependency {
+                    Dependency::Input { kind, name } => To::Input(files.input(*kind, name)?),
+                    Dependency::Call(call) => To::Node(self.node(*call)),
+                };
+                Some(Link { to, observed: edge.observed })
+            })
+            .collect()
+    }
+
+    /// The links that a frame's observations amount to.
+    pub(crate) fn links_of(&self, seen: &[Seen]) -> Arc<[Link]> {
+        seen.iter()
+            .map(|Seen { dep, observed }| {
+                let to = match dep {
+                    Dep::Input(input) => To::Input(*input),
+                    Dep::Call(call) => To::Node(self.node(*call)),
+                };
+                Link { to, observed: *observed }
+            })
+            .collect()
+    }
+
+    /// Takes note of an input's digest in a revision, and pushes dirt if that is news.
+    pub(crate) fn saw(&self, input: InputId, digest: Digest, revision: &Revision) {
+        if self.nodes.read().inputs.get(&input).is_some_and(|known| known.digest == Some(digest)) {
+            return;
+        }
+        let mut nodes = self.nodes.write();
+        if nodes.diverged(revision) {
+            return;
+        }
+        let known = nodes.inputs.entry(input).or_default();
+        let above = match known.digest.replace(digest) {
+            Some(before) if before != digest => known.dependents.clone(),
+            _ => return,
+        };
+        nodes.last_change = CHANGES.fetch_add(1, Ordering::AcqRel) + 1;
+        nodes.changer = revision.stamp();
+        nodes.push_dirt(above);
+    }
+}
+
+impl Nodes {
+    /// Makes the node clean if its links hold in the graph's picture, which is the revision's.
+    fn settle(&mut self, id: NodeId, links: &[Link], revision: &Revision) {
+        let clean = links.iter().all(|link| self.holds(link));
+        let external = self.is_external(links);
+        let node = self.node_mut(id);
+        node.clean = clean;
+        node.looked.store(revision.stamp(), Ordering::Release);
+        if external && !node.external {
+            self.push_external(id);
+        }
+    }
+}
+
+/// The input's digest at `place`: looked at once a revision, and noted in the graph.
+pub(crate) fn look(place: &Place, input: InputId) -> Option<Digest> {
+    let digest = place.revision.observe(input, place.cache.files())?;
+    place.graph.saw(input, digest, &place.revision);
+    Some(digest)
+}
+
+/// Notes what a tracked read returned; false if the revision has something else.
+pub(crate) fn settle(place: &Place, input: InputId, digest: Digest) -> bool {
+    let agrees = place.revision.settle(input, digest);
+    if agrees {
+        place.graph.saw(input, digest, &place.revision);
+    }
+    agrees
+}
