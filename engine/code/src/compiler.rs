@@ -13,14 +13,17 @@ pub struct Invocation {
     pub externs: Vec<(String, String)>,
     /// Whether `--test` was given.
     pub test: bool,
-    /// Options that change what code computes (`overflow-checks`, `panic`), as written.
+    /// Options that change what code computes (`overflow-checks`, `panic`, `target-feature`), as written.
     pub options: Vec<String>,
+    /// The target, or the host's system and architecture if none is named.
+    pub target: String,
 }
 
 impl Invocation {
     /// Reads the compiler's arguments, its own name not counted. Relative paths are relative to `directory`.
     pub fn parse<I: IntoIterator<Item = String>>(arguments: I, directory: &Path) -> Self {
-        let mut invocation = Self::default();
+        let host = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+        let mut invocation = Self { target: host, ..Self::default() };
         let mut arguments = expanded(arguments.into_iter().collect(), directory).into_iter();
         while let Some(argument) = arguments.next() {
             let (flag, value) = match argument.split_once('=') {
@@ -33,6 +36,7 @@ impl Invocation {
                 "--extern" => invocation.externs.extend(extern_crate(&take())),
                 "--test" => invocation.test = true,
                 "-C" | "--codegen" => invocation.option(&take()),
+                "--target" => invocation.target = take(),
                 "--crate-name"
                 | "--edition"
                 | "--crate-type"
@@ -41,7 +45,6 @@ impl Invocation {
                 | "-L"
                 | "-l"
                 | "-o"
-                | "--target"
                 | "--error-format"
                 | "--json"
                 | "--cap-lints"
@@ -87,7 +90,8 @@ impl Invocation {
     }
 
     fn option(&mut self, option: &str) {
-        if option.starts_with("overflow-checks") || option.starts_with("panic") {
+        const COUNTED: [&str; 4] = ["overflow-checks", "panic", "target-feature", "target-cpu"];
+        if COUNTED.iter().any(|counted| option.starts_with(counted)) {
             self.options.push(option.to_owned());
         }
     }
@@ -131,7 +135,7 @@ mod tests {
         let arguments = "--crate-name app --edition=2024 src/lib.rs --error-format=json --crate-type lib \
             --emit=dep-info,metadata,link -C embed-bitcode=no -C overflow-checks=on --cfg feature=\"a\" \
             --check-cfg cfg(docsrs,test) -C extra-filename=-0123 --out-dir /t/deps -L dependency=/t/deps \
-            --extern priv:serde=/t/deps/libserde-88.rmeta --extern near=/t/deps/libnear-99.rlib --cfg abc";
+            --extern priv:serde=/t/deps/libserde-88.rmeta --extern near=/t/deps/libnear-99.rlib --cfg abc --target wasm32-wasip1";
         let invocation = Invocation::parse(arguments.split_whitespace().map(str::to_owned), dir.path());
         assert_eq!(
             invocation,
@@ -141,6 +145,7 @@ mod tests {
                 externs: vec![("near".into(), "libnear-99".into()), ("serde".into(), "libserde-88".into())],
                 test: false,
                 options: vec!["overflow-checks=on".into()],
+                target: "wasm32-wasip1".into(),
             }
         );
     }

@@ -5,13 +5,24 @@
 //! where it cannot tell, it counts more.
 
 pub mod assets;
+pub mod closure;
 pub mod compiler;
+pub mod impls;
+pub mod items;
 pub mod lexer;
+pub mod load;
 pub mod lock;
 pub mod modules;
+pub mod names;
 pub mod package;
+pub mod references;
+pub mod report;
+mod scan;
+pub mod scope;
+pub mod session;
 pub mod sources;
 pub mod whole;
+pub mod world;
 
 use lexer::Tokens;
 

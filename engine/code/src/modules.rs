@@ -48,7 +48,7 @@ pub fn declarations(tokens: &Tokens) -> Vec<Declaration> {
 }
 
 /// The `path = "…"` in the attributes directly before an item that starts at `index` (or before its visibility).
-fn paths_before(tokens: &Tokens, index: usize) -> Vec<String> {
+pub fn paths_before(tokens: &Tokens, index: usize) -> Vec<String> {
     let mut paths = Vec::new();
     let mut at = index;
     while at > 0 {

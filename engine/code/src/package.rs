@@ -37,6 +37,8 @@ pub struct Dependency {
     pub name: String,
     /// The name of the package.
     pub package: String,
+    /// Whether the manifest gives it a name of its own.
+    pub renamed: bool,
     /// Where it lies, if it is a path dependency (also by a workspace's table or a `[patch]`).
     pub path: Option<PathBuf>,
     /// Which of the manifest's tables it comes from.
@@ -105,6 +107,21 @@ impl Package {
         lib.unwrap_or(&self.name).replace('-', "_")
     }
 
+    /// Its edition.
+    pub fn edition(&self) -> String {
+        let own = self.manifest.get("package").and_then(|package| package.get("edition"));
+        let root = if self.workspace_manifest.is_empty() { &self.manifest } else { &self.workspace_manifest };
+        let inherited = || root.get("workspace")?.get("package")?.get("edition")?.as_str();
+        own.and_then(Value::as_str).or_else(|| own.and_then(|_| inherited())).unwrap_or("2015").to_owned()
+    }
+
+    /// Whether its library is a macro that the compiler runs.
+    pub fn is_macro(&self) -> bool {
+        let lib = self.manifest.get("lib");
+        let flag = |key: &str| lib.and_then(|lib| lib.get(key)).and_then(Value::as_bool) == Some(true);
+        flag("proc-macro") || flag("proc_macro")
+    }
+
     /// The lock file that holds for it: of its workspace, else the nearest above it.
     pub fn lock(&self) -> Option<PathBuf> {
         let start = self.workspace.as_deref().and_then(Path::parent).unwrap_or(&self.directory);
@@ -156,7 +173,8 @@ fn dependencies(manifest: &Table, directory: &Path, root: &Table, root_directory
                 let package = entry.get("package").and_then(Value::as_str).unwrap_or(key).to_owned();
                 let path = entry.get("path").and_then(Value::as_str).map(|path| base.join(path));
                 let path = path.or_else(|| patches.get(&package).cloned());
-                found.push(Dependency { name: key.replace('-', "_"), package, path, kind });
+                let renamed = package != *key;
+                found.push(Dependency { name: key.replace('-', "_"), package, renamed, path, kind });
             }
         }
     };

@@ -28,8 +28,13 @@ pub fn digest(
         out_dir,
     };
     walk.line("fleche crate 1");
-    for part in invocation.cfgs.iter().chain(&invocation.options) {
+    for part in invocation.cfgs.iter().chain(&invocation.options).chain([&invocation.target]) {
         walk.line(part);
+    }
+    // How cargo built what is linked: features, versions, profile.
+    for (name, file) in &invocation.externs {
+        walk.line(name);
+        walk.line(file);
     }
     let package = directory.and_then(Package::read);
     match (&package, directory) {
@@ -184,7 +189,7 @@ fn beside(package: &Package, root: &Path) -> bool {
 }
 
 /// A path as every checkout spells it.
-fn relative(path: &Path, base: &Path) -> String {
+pub(crate) fn relative(path: &Path, base: &Path) -> String {
     let base = tidy(base);
     if let Ok(inside) = path.strip_prefix(&base) {
         return inside.to_string_lossy().into_owned();

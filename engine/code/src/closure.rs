@@ -1,0 +1,473 @@
+//! The closure of a function: every node that it may reach, and why.
+//!
+//! A method is reached when its name is called and its type or trait is reached, in whatever order that comes about;
+//! everything else is reached by being named.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use petgraph::algo::dominators;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::impls::{self, Impls};
+use crate::items::ItemKind;
+use crate::names::Name;
+use crate::references::{self, References};
+use crate::scope::Resolver;
+use crate::world::{CrateId, FileId, ModuleId, NodeId, World};
+
+/// What all closures of one compiler process share.
+#[derive(Debug)]
+pub struct Analysis {
+    /// The crates.
+    pub world: World,
+    resolver: Resolver,
+    impls: Impls,
+    references: HashMap<NodeId, std::rc::Rc<References>>,
+    of_modules: HashMap<ModuleId, std::rc::Rc<References>>,
+    of_macros: HashMap<CrateId, std::rc::Rc<References>>,
+    naming: HashMap<Name, Vec<NodeId>>,
+    /// Calls and impls that always count, by crate, looked at so far.
+    always: Vec<NodeId>,
+    crates_done: usize,
+}
+
+/// What a function reaches.
+#[derive(Debug, Default)]
+pub struct Closure {
+    /// Every node reached, in no order that means anything.
+    pub nodes: BTreeSet<NodeId>,
+    /// For each but the first, the node that it was first reached from.
+    pub from: HashMap<NodeId, NodeId>,
+    /// Modules with a node in it.
+    pub modules: BTreeSet<ModuleId>,
+    /// Crates with a node in it.
+    pub crates: BTreeSet<CrateId>,
+    /// Everything else that its nodes refer to.
+    pub outside: References,
+    /// The nodes with an edge for each "reaches".
+    pub graph: DiGraph<NodeId, ()>,
+}
+
+impl Analysis {
+    /// Starts with a loaded world.
+    pub fn new(world: World) -> Self {
+        Self {
+            world,
+            resolver: Resolver::default(),
+            impls: Impls::default(),
+            references: HashMap::new(),
+            of_modules: HashMap::new(),
+            of_macros: HashMap::new(),
+            naming: HashMap::new(),
+            always: Vec::new(),
+            crates_done: 0,
+        }
+    }
+
+    /// Everything that a node reaches.
+    pub fn closure(&mut self, root: NodeId) -> Closure {
+        let mut walk = Walk::new(self, root);
+        walk.run();
+        walk.closure
+    }
+
+    fn references(&mut self, node: NodeId) -> std::rc::Rc<References> {
+        if let Some(known) = self.references.get(&node) {
+            return known.clone();
+        }
+        let found = std::rc::Rc::new(references::of_node(&mut self.world, &mut self.resolver, node));
+        self.references.insert(node, found.clone());
+        found
+    }
+
+    /// What the attributes of a module refer to.
+    fn of_module(&mut self, module: ModuleId) -> std::rc::Rc<References> {
+        if let Some(known) = self.of_modules.get(&module) {
+            return known.clone();
+        }
+        let mut all = References::default();
+        for (file, range) in self.world.modules[module].attributes.clone() {
+            let found = references::of_attribute(&mut self.world, &mut self.resolver, module, file, range);
+            merge(&mut all, &found);
+            all.nodes.extend(found.nodes);
+        }
+        let all = std::rc::Rc::new(all);
+        self.of_modules.insert(module, all.clone());
+        all
+    }
+
+    /// Looks at what was loaded since the last time.
+    fn catch_up(&mut self) {
+        loop {
+            let fresh = self.impls.update(&mut self.world, &mut self.resolver);
+            self.always.extend(fresh);
+            if self.crates_done == self.world.loaded.len() {
+                break;
+            }
+            let krate = self.world.loaded[self.crates_done];
+            self.crates_done += 1;
+            for node in 0..self.world.nodes.len() {
+                let Node { kind, module } = Node::of(&self.world, node);
+                if kind == ItemKind::Call && self.world.modules[module].krate == krate {
+                    self.always.push(node);
+                }
+            }
+            self.load_macros(krate);
+        }
+    }
+
+    /// Macros of this workspace run in the compiler with all their code; what they write may name anything that is
+    /// quoted in it.
+    fn load_macros(&mut self, krate: CrateId) {
+        use crate::world::Linked;
+        let linked: Vec<CrateId> = self.world.crates[krate]
+            .dependencies
+            .values()
+            .filter_map(|linked| match linked {
+                Linked::Local(found) if self.world.crates[*found].is_macro => Some(*found),
+                _ => None,
+            })
+            .collect();
+        for krate in linked {
+            self.world.load_crate(krate);
+        }
+    }
+
+    /// The nodes whose tokens hold a name.
+    fn naming(&mut self, name: Name) -> Vec<NodeId> {
+        if let Some(known) = self.naming.get(&name) {
+            return known.clone();
+        }
+        let found = self.world.naming(name);
+        self.naming.insert(name, found.clone());
+        found
+    }
+
+    /// What the code of a macro crate quotes.
+    fn quoted(&mut self, krate: CrateId) -> std::rc::Rc<References> {
+        if let Some(known) = self.of_macros.get(&krate) {
+            return known.clone();
+        }
+        let mut all = References::default();
+        let files: Vec<FileId> = (0..self.world.files.len())
+            .filter(|file| self.world.modules[self.world.files[*file].module].krate == krate)
+            .collect();
+        for file in files {
+            let lexed = &self.world.files[file].lexed;
+            let mut at = 0;
+            while at < lexed.names.len() {
+                let text = lexed.tokens.text(at);
+                let quotes =
+                    matches!(text, "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned")
+                        && lexed.is(at + 1, "!");
+                if !quotes {
+                    at += 1;
+                    continue;
+                }
+                let end = lexed.tokens.after(at + 2);
+                for inner in at + 2..end {
+                    let name = lexed.name(inner);
+                    if !name.is_none() && !name.is_keyword() {
+                        all.nodes.extend(self.world.by_name.get(&name).into_iter().flatten().copied());
+                        all.methods.insert(name);
+                    }
+                }
+                at = end.max(at + 1);
+            }
+        }
+        let all = std::rc::Rc::new(all);
+        self.of_macros.insert(krate, all.clone());
+        all
+    }
+}
+
+/// What is looked at of a node most.
+struct Node {
+    kind: ItemKind,
+    module: ModuleId,
+}
+
+impl Node {
+    fn of(world: &World, node: NodeId) -> Self {
+        Self { kind: world.nodes[node].kind, module: world.nodes[node].module }
+    }
+}
+
+struct Walk<'a> {
+    analysis: &'a mut Analysis,
+    closure: Closure,
+    pending: Vec<NodeId>,
+    /// Names of methods that some node calls, with the first that does.
+    called: BTreeMap<Name, NodeId>,
+    open: HashSet<NodeId>,
+    indices: HashMap<NodeId, NodeIndex>,
+    root: NodeId,
+    always_done: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(analysis: &'a mut Analysis, root: NodeId) -> Self {
+        Self {
+            analysis,
+            closure: Closure::default(),
+            pending: Vec::new(),
+            called: BTreeMap::new(),
+            open: HashSet::new(),
+            indices: HashMap::new(),
+            root,
+            always_done: 0,
+        }
+    }
+
+    fn run(&mut self) {
+        self.reach(self.root, self.root);
+        loop {
+            while let Some(node) = self.pending.pop() {
+                self.analysis.catch_up();
+                self.visit(node);
+            }
+            self.analysis.catch_up();
+            self.fresh();
+            if self.pending.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// What always counts of the crates that are reached.
+    fn fresh(&mut self) {
+        // A crate that is reached later brings the rest.
+        let all = self.analysis.always.clone();
+        for node in all {
+            let krate = self.analysis.world.modules[self.analysis.world.nodes[node].module].krate;
+            if self.closure.crates.contains(&krate) {
+                self.reach(node, self.root);
+            }
+        }
+        self.always_done += 1;
+        // Macros of this workspace, with what they quote.
+        let reached: Vec<CrateId> = self.closure.crates.iter().copied().collect();
+        for krate in reached {
+            let linked: Vec<CrateId> = self.analysis.world.crates[krate]
+                .dependencies
+                .values()
+                .filter_map(|linked| match linked {
+                    crate::world::Linked::Local(found) if self.analysis.world.crates[*found].is_macro => {
+                        Some(*found)
+                    }
+                    _ => None,
+                })
+                .collect();
+            for found in linked {
+                let nodes: Vec<NodeId> = (0..self.analysis.world.nodes.len())
+                    .filter(|node| {
+                        let module = self.analysis.world.nodes[*node].module;
+                        self.analysis.world.modules[module].krate == found
+                    })
+                    .collect();
+                for node in nodes {
+                    self.reach(node, self.root);
+                }
+                let quoted = self.analysis.quoted(found);
+                for &node in &quoted.nodes {
+                    self.reach(node, self.root);
+                }
+                for &name in &quoted.methods {
+                    self.call(name, self.root);
+                }
+            }
+        }
+    }
+
+    fn index(&mut self, node: NodeId) -> NodeIndex {
+        let graph = &mut self.closure.graph;
+        *self.indices.entry(node).or_insert_with(|| graph.add_node(node))
+    }
+
+    fn reach(&mut self, node: NodeId, from: NodeId) {
+        let (target, source) = (self.index(node), self.index(from));
+        if target != source {
+            self.closure.graph.update_edge(source, target, ());
+        }
+        if !self.closure.nodes.insert(node) {
+            return;
+        }
+        if node != from {
+            self.closure.from.insert(node, from);
+        }
+        self.pending.push(node);
+    }
+
+    fn visit(&mut self, node: NodeId) {
+        let Node { kind, module } = Node::of(&self.analysis.world, node);
+        self.enter(module, node);
+        if let Some(container) = self.analysis.world.nodes[node].container {
+            self.reach(container, node);
+        }
+        if let Some(carrier) = self.analysis.world.nodes[node].carrier {
+            self.reach(carrier, node);
+        }
+        match kind {
+            ItemKind::Type | ItemKind::Alias | ItemKind::Call => {
+                for inner in self.analysis.impls.of_type(node).to_vec() {
+                    self.reach(inner, node);
+                }
+            }
+            ItemKind::Trait => {
+                for inner in self.analysis.impls.of_trait_alone(node).to_vec() {
+                    self.reach(inner, node);
+                }
+                self.members_called(node);
+            }
+            ItemKind::Impl => {
+                let whole = self.analysis.impls.get(node).is_none_or(|found| found.whole);
+                if whole {
+                    for member in self.analysis.world.nodes[node].members.clone() {
+                        self.reach(member, node);
+                    }
+                } else {
+                    self.members_called(node);
+                }
+            }
+            ItemKind::Static if self.analysis.world.nodes[node].mutable => {
+                let name = self.analysis.world.nodes[node].name;
+                for other in self.analysis.naming(name) {
+                    self.reach(other, node);
+                }
+            }
+            _ => {}
+        }
+        let references = self.analysis.references(node);
+        self.follow(&references, node);
+    }
+
+    /// A module that has a reached node: its attributes count, and those of the modules around it.
+    fn enter(&mut self, module: ModuleId, node: NodeId) {
+        let mut current = Some(module);
+        while let Some(module) = current {
+            if !self.closure.modules.insert(module) {
+                return;
+            }
+            let Module { krate, parent } = Module::of(&self.analysis.world, module);
+            self.closure.crates.insert(krate);
+            let references = self.analysis.of_module(module);
+            self.follow(&references, node);
+            current = parent;
+        }
+    }
+
+    /// Members whose names were called before their impl or trait was reached.
+    fn members_called(&mut self, container: NodeId) {
+        for member in self.analysis.world.nodes[container].members.clone() {
+            let name = self.analysis.world.nodes[member].name;
+            if let Some(caller) = self.called.get(&name).copied() {
+                self.reach(member, caller);
+            }
+        }
+    }
+
+    fn follow(&mut self, references: &References, node: NodeId) {
+        for &target in references.nodes.iter().chain(&references.cached) {
+            self.reach(target, node);
+        }
+        for &name in &references.methods {
+            self.call(name, node);
+        }
+        for &(target, name) in &references.members {
+            self.reach(target, node);
+            let found: Vec<NodeId> = impls::inherent(&self.analysis.world, target, name).collect();
+            if found.is_empty() {
+                self.call(name, node);
+            }
+            for member in found {
+                self.reach(member, node);
+            }
+        }
+        for &target in &references.open_traits {
+            if self.open.insert(target) {
+                self.reach(target, node);
+                for inner in self.analysis.impls.of_trait(target).to_vec() {
+                    self.reach(inner, target);
+                }
+            }
+        }
+        for &module in &references.modules {
+            for target in self.analysis.world.modules[module].nodes.clone() {
+                self.reach(target, node);
+            }
+        }
+        merge(&mut self.closure.outside, references);
+    }
+
+    /// A method name is called: those of reached types and traits are reached.
+    fn call(&mut self, name: Name, node: NodeId) {
+        if self.called.contains_key(&name) {
+            return;
+        }
+        self.called.insert(name, node);
+        for member in self.analysis.world.members.get(&name).cloned().unwrap_or_default() {
+            let container = self.analysis.world.nodes[member].container.unwrap_or(member);
+            if self.closure.nodes.contains(&container) {
+                self.reach(member, node);
+            }
+        }
+    }
+}
+
+struct Module {
+    krate: CrateId,
+    parent: Option<ModuleId>,
+}
+
+impl Module {
+    fn of(world: &World, module: ModuleId) -> Self {
+        Self { krate: world.modules[module].krate, parent: world.modules[module].parent }
+    }
+}
+
+/// Adds what is outside of the crates.
+fn merge(all: &mut References, found: &References) {
+    all.foreign.extend(found.foreign.iter().cloned());
+    all.crates.extend(&found.crates);
+    all.assets.extend(found.assets.iter().cloned());
+    all.environment.extend(found.environment.iter().cloned());
+    all.options.extend(found.options.iter().cloned());
+}
+
+impl Closure {
+    /// The path from the function to a node.
+    pub fn path(&self, node: NodeId) -> Vec<NodeId> {
+        let mut path = vec![node];
+        let mut current = node;
+        while let Some(&from) = self.from.get(&current) {
+            if path.contains(&from) {
+                break;
+            }
+            path.push(from);
+            current = from;
+        }
+        path.reverse();
+        path
+    }
+
+    /// For each node but the first, how many nodes are in only because of it, itself counted.
+    pub fn pulls(&self, root: NodeId) -> Vec<(NodeId, usize)> {
+        let Some(start) = self.graph.node_indices().find(|index| self.graph[*index] == root) else {
+            return Vec::new();
+        };
+        let tree = dominators::simple_fast(&self.graph, start);
+        let mut counts: HashMap<NodeIndex, usize> = HashMap::new();
+        for index in self.graph.node_indices() {
+            for above in tree.dominators(index).into_iter().flatten() {
+                *counts.entry(above).or_default() += 1;
+            }
+        }
+        let mut all: Vec<(NodeId, usize)> = counts
+            .into_iter()
+            .map(|(index, count)| (self.graph[index], count))
+            .filter(|(node, _)| *node != root)
+            .collect();
+        all.sort_by_key(|(node, count)| (std::cmp::Reverse(*count), *node));
+        all
+    }
+}

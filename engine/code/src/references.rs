@@ -1,0 +1,303 @@
+//! What a node's tokens refer to: items, methods by name, other crates, files, environment, `cfg` predicates.
+//!
+//! Inside macros a name may become anything, so there it refers to everything that is called so.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::assets::{self, Places};
+use crate::items::{Import, ItemKind, Lexed};
+use crate::names::Name;
+use crate::scan::{Reading, Scan, listed};
+use crate::scope::{Meaning, Resolver};
+use crate::world::{FileId, ModuleId, NodeId, World};
+
+/// What a node refers to.
+#[derive(Clone, Debug, Default)]
+pub struct References {
+    /// Nodes named.
+    pub nodes: BTreeSet<NodeId>,
+    /// Cached functions called.
+    pub cached: BTreeSet<NodeId>,
+    /// Traits whose implementors may all be meant (`dyn Trait`).
+    pub open_traits: BTreeSet<NodeId>,
+    /// Names of methods and associated items of types that are not known.
+    pub methods: BTreeSet<Name>,
+    /// Names of associated items of a type that is.
+    pub members: BTreeSet<(NodeId, Name)>,
+    /// Modules of which everything is meant.
+    pub modules: BTreeSet<ModuleId>,
+    /// Names from elsewhere with the paths that they stand for, as text.
+    pub foreign: BTreeSet<String>,
+    /// The crates they are from.
+    pub crates: BTreeSet<Name>,
+    /// Files, by path; Rust files among them are read as code.
+    pub assets: BTreeSet<assets::Asset>,
+    /// Variables of the compiler's environment.
+    pub environment: BTreeSet<String>,
+    /// `cfg` predicates: single options as text (`unix`, `feature = "a"`).
+    pub options: BTreeSet<String>,
+}
+
+/// Types and traits of the prelude, whose associated functions are not ours.
+const PRELUDE: &str = "String Vec Option Some None Result Ok Err Box bool char str u8 u16 u32 u64 u128 usize i8 i16 i32 i64 \
+    i128 isize f32 f64 Iterator IntoIterator Default From Into TryFrom TryInto AsRef AsMut ToString \
+    ToOwned Clone Copy Drop Fn FnMut FnOnce PartialEq Eq PartialOrd Ord FromIterator Extend";
+
+/// Finds out what a node refers to.
+pub fn of_node(world: &mut World, resolver: &mut Resolver, node: NodeId) -> References {
+    let mut scan = Scan::new(world, resolver, node);
+    scan.run();
+    scan.found
+}
+
+/// What an attribute of a module refers to.
+pub fn of_attribute(
+    world: &mut World,
+    resolver: &mut Resolver,
+    module: ModuleId,
+    file: FileId,
+    range: Range<usize>,
+) -> References {
+    let lexed = &world.files[file].lexed;
+    let shared = Lexed { tokens: lexed.tokens.clone(), names: lexed.names.clone() };
+    let mut scan = Scan::over(world, resolver, module, file, shared, range);
+    scan.run();
+    scan.found
+}
+
+impl Scan<'_> {
+    /// What a path means here, with imports inside the node.
+    pub(crate) fn meanings(&mut self, path: &[Name], absolute: bool) -> Vec<Meaning> {
+        let Some(&first) = path.first() else { return Vec::new() };
+        let mut found = Vec::new();
+        if !absolute {
+            let mut local = self.local.get(&first).cloned().unwrap_or_default();
+            for import in self.local.get(&Name::NONE).cloned().unwrap_or_default() {
+                let mut path = import.path.clone();
+                path.push(first);
+                local.push(Import { path, name: first, absolute: import.absolute });
+            }
+            for import in local {
+                let whole: Vec<Name> = import.path.iter().chain(&path[1..]).copied().collect();
+                let meanings = self.resolver.resolve(self.world, self.module, &whole, import.absolute);
+                found.extend(meanings.into_iter().filter(|meaning| !matches!(meaning, Meaning::Hidden(..))));
+            }
+        }
+        let meanings = self.resolver.resolve(self.world, self.module, path, absolute);
+        found.extend(meanings);
+        found
+    }
+
+    /// Notes all that a path refers to.
+    pub(crate) fn refer(&mut self, path: &[Name], absolute: bool, at: usize) {
+        let in_macro = self.in_macro();
+        if path[0] == Name::SELF_TYPE {
+            if let [_, member, ..] = *path {
+                if self.self_is_known && self.has_inherent(member) {
+                    let node = self.self_types[0];
+                    self.found.members.insert((node, member));
+                } else {
+                    self.found.methods.insert(member);
+                }
+            }
+            return;
+        }
+        if path[0] == Name::SELF && path.len() == 1 {
+            return;
+        }
+        let meanings = self.meanings(path, absolute);
+        // A trait where no bound is: an object without `dyn`.
+        let bound = at >= self.range.end
+            || at <= self.range.start
+            || matches!(self.lexed.tokens.text(at - 1), ":" | "+" | "?")
+            || matches!(self.lexed.name(at - 1), Name::IMPL | Name::AS | Name::FOR | Name::USE)
+            || path.len() > 1
+            || self.is(at + 1, "::");
+        for meaning in &meanings {
+            self.mean(
+                meaning,
+                in_macro,
+                !bound && self.world.crates[self.world.modules[self.module].krate].old_paths,
+            );
+            if let Meaning::Foreign(full) = meaning {
+                let full = full.clone();
+                self.foreign(&full, path[path.len() - 1]);
+            }
+        }
+        if meanings.is_empty() && path.len() > 1 {
+            // A type parameter, or something that a macro made.
+            let first = self.world.names.text(path[0]);
+            if !listed(PRELUDE, first) {
+                self.found.methods.extend(path[1..].iter().copied());
+            }
+        }
+        if in_macro {
+            for &name in path {
+                if !name.is_keyword() {
+                    self.anything(name);
+                }
+            }
+        }
+    }
+
+    /// Notes everything that is called so.
+    pub(crate) fn anything(&mut self, name: Name) {
+        let all = self.world.by_name.get(&name).cloned().unwrap_or_default();
+        for node in all {
+            self.mean(&Meaning::Node(node), true, false);
+        }
+        self.found.methods.insert(name);
+    }
+
+    pub(crate) fn mean(&mut self, meaning: &Meaning, in_macro: bool, open: bool) {
+        match meaning {
+            Meaning::Node(node) => {
+                let node = *node;
+                if self.world.nodes[node].face.is_some() {
+                    self.cached(node);
+                    return;
+                }
+                self.found.nodes.insert(node);
+                if open && self.world.nodes[node].kind == ItemKind::Trait {
+                    self.found.open_traits.insert(node);
+                }
+            }
+            Meaning::Member(node, name) => {
+                let node = *node;
+                if self.world.nodes[node].face.is_some() {
+                    if *name == Name::UNCACHED {
+                        self.found.nodes.insert(node);
+                    } else {
+                        self.cached(node);
+                    }
+                    return;
+                }
+                self.found.nodes.insert(node);
+                match self.world.nodes[node].kind {
+                    ItemKind::Type => {
+                        self.found.members.insert((node, *name));
+                    }
+                    _ => {
+                        self.found.methods.insert(*name);
+                    }
+                }
+            }
+            Meaning::Module(module) => {
+                if in_macro || self.reading() == Reading::Attribute {
+                    self.found.modules.insert(*module);
+                }
+            }
+            Meaning::Foreign(path) => {
+                let path = path.clone();
+                let name = path.last().copied().unwrap_or(Name::NONE);
+                self.foreign(&path, name);
+            }
+            Meaning::Hidden(module, name) => {
+                let krate = self.world.modules[*module].krate;
+                let all = self.world.by_name.get(name).cloned().unwrap_or_default();
+                for node in all {
+                    if self.world.modules[self.world.nodes[node].module].krate == krate {
+                        self.found.nodes.insert(node);
+                    }
+                }
+                self.found.methods.insert(*name);
+            }
+        }
+    }
+
+    /// A cached function is a dependency by itself; what it is called with and gives back matters here.
+    fn cached(&mut self, node: NodeId) {
+        // A macro may write `$function::uncached(..)`.
+        let opened =
+            self.in_macro() && self.world.names.find("uncached").is_some_and(|name| self.world.is_used(name));
+        if opened {
+            self.found.nodes.insert(node);
+        } else if let Some(face) = self.world.nodes[node].face {
+            self.found.cached.insert(face);
+        }
+    }
+
+    pub(crate) fn foreign(&mut self, path: &[Name], name: Name) {
+        let Some(&first) = path.first() else { return };
+        let text: Vec<&str> = path.iter().map(|name| self.world.names.text(*name)).collect();
+        let line = format!("{} = {}", self.world.names.text(name), text.join("::"));
+        self.found.foreign.insert(line);
+        self.found.crates.insert(first);
+    }
+
+    /// Files that literals name.
+    pub(crate) fn files(&mut self) {
+        if self.loaded {
+            return;
+        }
+        let world = &*self.world;
+        let krate = world.modules[self.module].krate;
+        let path = &world.files[self.file].path;
+        let package = &world.crates[krate].package.directory;
+        let own = world.crates[world.own].package.directory == *package;
+        let places = Places { file: path, package, out_dir: world.out_dir().filter(|_| own) };
+        let assets = assets::named(&self.lexed.tokens, self.range.clone(), places);
+        let includes = self.lexed.names[self.range.start..self.range.end].contains(&Name::INCLUDE);
+        for asset in assets {
+            if asset.rust || includes {
+                // Code in the middle of code: whatever it names.
+                let tokens = self.world.sources.tokens(&asset.path);
+                for at in 0..tokens.as_ref().map_or(0, |tokens| tokens.len()) {
+                    let name = tokens.as_ref().and_then(|tokens| self.world.names.find(tokens.ident(at)?));
+                    if let Some(name) = name.filter(|name| !name.is_keyword()) {
+                        self.anything(name);
+                    }
+                }
+            }
+            self.found.assets.insert(asset);
+        }
+    }
+
+    /// Imports from elsewhere that act without being named: globs, `as _`, traits.
+    pub(crate) fn imports_by_effect(&mut self) {
+        let imports = self.world.modules[self.module].imports.clone();
+        for import in imports {
+            let hidden = import.name.is_none() || import.name == Name::UNDERSCORE;
+            let mentioned = self.mentioned.contains(&import.name);
+            if mentioned || !(hidden || self.calls_methods && self.may_be_trait(import.name)) {
+                // A name that is mentioned was resolved where it is.
+                continue;
+            }
+            let meanings = self.resolver.resolve(self.world, self.module, &import.path, import.absolute);
+            if meanings.is_empty() || meanings.iter().any(|meaning| matches!(meaning, Meaning::Foreign(_))) {
+                let path = meanings.iter().find_map(|meaning| match meaning {
+                    Meaning::Foreign(path) => Some(path.clone()),
+                    _ => None,
+                });
+                self.foreign(&path.unwrap_or(import.path), import.name);
+            }
+        }
+    }
+
+    fn may_be_trait(&self, name: Name) -> bool {
+        self.world.names.text(name).starts_with(char::is_uppercase)
+    }
+
+    /// Traits of ours that the methods called here may belong to.
+    pub(crate) fn traits_in_scope(&mut self) {
+        if self.found.methods.is_empty() {
+            return;
+        }
+        let mut traits = self.resolver.traits(self.world, self.module);
+        if self.base == Reading::Template {
+            // The caller's scope counts.
+            traits = (0..self.world.nodes.len())
+                .filter(|node| self.world.nodes[*node].kind == ItemKind::Trait)
+                .collect();
+        }
+        for name in &self.found.methods {
+            for &member in self.world.members.get(name).into_iter().flatten() {
+                let owner = self.world.nodes[member].container.unwrap_or(member);
+                if traits.binary_search(&owner).is_ok() {
+                    self.found.nodes.insert(owner);
+                }
+            }
+        }
+    }
+}

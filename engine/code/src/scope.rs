@@ -1,0 +1,260 @@
+//! What a path means where it stands: imports, renames, globs, re-exports, other crates.
+//!
+//! A name may have several meanings (namespaces, `cfg` alternatives); all count. What cannot be resolved is said to be
+//! so, and never taken for something else.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::items::ItemKind;
+use crate::names::Name;
+use crate::world::{Entry, Linked, ModuleId, NodeId, World};
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Meaning {
+    /// An item.
+    Node(NodeId),
+    /// A module.
+    Module(ModuleId),
+    /// Something of an item: an associated function, a variant.
+    Member(NodeId, Name),
+    /// Something of another crate, by its path there.
+    Foreign(Vec<Name>),
+    /// A name in a module that does not show it; a macro may have made it.
+    Hidden(ModuleId, Name),
+}
+
+/// Resolves paths, and remembers what it found.
+#[derive(Debug, Default)]
+pub struct Resolver {
+    known: HashMap<(ModuleId, Name), Vec<Meaning>>,
+    traits: HashMap<ModuleId, Vec<NodeId>>,
+}
+
+impl Resolver {
+    /// What a name means in a module, without the names of other crates.
+    pub fn lookup(&mut self, world: &mut World, module: ModuleId, name: Name) -> Vec<Meaning> {
+        if let Some(known) = self.known.get(&(module, name)) {
+            return known.clone();
+        }
+        let mut looking = HashSet::new();
+        // A cycle of globs adds nothing at the place where it was entered, so the answer is whole here.
+        let (found, _) = self.look(world, module, name, &mut looking);
+        self.known.insert((module, name), found.clone());
+        found
+    }
+
+    /// The second part of the answer is whether it was found without meeting a name that is being looked up.
+    fn look(
+        &mut self,
+        world: &mut World,
+        module: ModuleId,
+        name: Name,
+        looking: &mut HashSet<(ModuleId, Name)>,
+    ) -> (Vec<Meaning>, bool) {
+        if let Some(known) = self.known.get(&(module, name)) {
+            return (known.clone(), true);
+        }
+        if !looking.insert((module, name)) {
+            return (Vec::new(), false);
+        }
+        let mut found = Vec::new();
+        let mut complete = true;
+        for entry in world.modules[module].scope.get(&name).cloned().unwrap_or_default() {
+            match entry {
+                Entry::Node(node) => found.push(Meaning::Node(node)),
+                Entry::Module(module) => found.push(Meaning::Module(module)),
+                Entry::Import(index) => {
+                    let import = world.modules[module].imports[index].clone();
+                    let (meanings, whole) =
+                        self.path(world, module, &import.path, import.absolute, true, looking);
+                    complete &= whole;
+                    if meanings.is_empty() {
+                        found.push(Meaning::Foreign(import.path));
+                    }
+                    found.extend(meanings);
+                }
+            }
+        }
+        let globs: Vec<_> =
+            world.modules[module].imports.iter().filter(|import| import.name.is_none()).cloned().collect();
+        for glob in globs {
+            let (targets, whole) = self.path(world, module, &glob.path, glob.absolute, true, looking);
+            complete &= whole;
+            for target in targets {
+                match target {
+                    Meaning::Module(target) if target != module => {
+                        let (meanings, whole) = self.look(world, target, name, looking);
+                        complete &= whole;
+                        found.extend(meanings);
+                    }
+                    // `use Enum::*`: any name of its may be a variant.
+                    Meaning::Node(node) if world.nodes[node].kind == ItemKind::Type => {
+                        let World { files, nodes, .. } = &*world;
+                        let body = nodes[node].head.end..nodes[node].range.end;
+                        if files[nodes[node].file].lexed.names[body].contains(&name) {
+                            found.push(Meaning::Node(node));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found.sort_by_key(order);
+        found.dedup();
+        looking.remove(&(module, name));
+        if complete {
+            self.known.insert((module, name), found.clone());
+        }
+        (found, complete)
+    }
+
+    /// What a path means in a module. Empty if its first name is unknown there.
+    pub fn resolve(
+        &mut self,
+        world: &mut World,
+        module: ModuleId,
+        path: &[Name],
+        absolute: bool,
+    ) -> Vec<Meaning> {
+        if let [name] = path
+            && !absolute
+            && !matches!(*name, Name::CRATE | Name::SELF | Name::SUPER)
+        {
+            let found = self.lookup(world, module, *name);
+            return if found.is_empty() { Self::external(world, module, *name) } else { found };
+        }
+        let mut looking = HashSet::new();
+        self.path(world, module, path, absolute, false, &mut looking).0
+    }
+
+    fn path(
+        &mut self,
+        world: &mut World,
+        module: ModuleId,
+        path: &[Name],
+        absolute: bool,
+        is_import: bool,
+        looking: &mut HashSet<(ModuleId, Name)>,
+    ) -> (Vec<Meaning>, bool) {
+        let Some((&first, rest)) = path.split_first() else {
+            return (vec![Meaning::Module(module)], true);
+        };
+        let krate = world.modules[module].krate;
+        let mut complete = true;
+        let mut current = match first {
+            Name::CRATE => vec![Meaning::Module(world.load_crate(krate))],
+            Name::SELF => vec![Meaning::Module(module)],
+            Name::SUPER => vec![Meaning::Module(world.modules[module].parent.unwrap_or(module))],
+            _ => {
+                let old = world.crates[krate].old_paths && (absolute || is_import);
+                let mut found = Vec::new();
+                if !absolute || old {
+                    let place = if old { world.load_crate(krate) } else { module };
+                    let (meanings, whole) = self.look(world, place, first, looking);
+                    found = meanings;
+                    complete &= whole;
+                }
+                if found.is_empty() {
+                    found = Self::external(world, module, first);
+                }
+                found
+            }
+        };
+        for &name in rest {
+            let mut next = Vec::new();
+            for meaning in current {
+                match meaning {
+                    Meaning::Module(inner) if name == Name::SUPER => {
+                        next.push(Meaning::Module(world.modules[inner].parent.unwrap_or(inner)));
+                    }
+                    Meaning::Module(inner) => {
+                        let (found, whole) = self.look(world, inner, name, looking);
+                        complete &= whole;
+                        if found.is_empty() {
+                            next.push(Meaning::Hidden(inner, name));
+                        }
+                        next.extend(found);
+                    }
+                    Meaning::Node(node) => next.push(Meaning::Member(node, name)),
+                    Meaning::Member(node, first) => next.push(Meaning::Member(node, first)),
+                    Meaning::Foreign(mut path) => {
+                        path.push(name);
+                        next.push(Meaning::Foreign(path));
+                    }
+                    Meaning::Hidden(module, hidden) => {
+                        next.push(Meaning::Hidden(module, hidden));
+                        next.push(Meaning::Hidden(module, name));
+                    }
+                }
+            }
+            current = next;
+        }
+        current.sort_by_key(order);
+        current.dedup();
+        (current, complete)
+    }
+
+    /// The crate of a name, as the code of a module knows it.
+    fn external(world: &mut World, module: ModuleId, name: Name) -> Vec<Meaning> {
+        let krate = world.modules[module].krate;
+        match world.crates[krate].dependencies.get(&name).cloned() {
+            Some(Linked::Local(found)) if world.crates[found].is_macro => vec![Meaning::Foreign(vec![name])],
+            Some(Linked::Local(found)) => vec![Meaning::Module(world.load_crate(found))],
+            Some(Linked::Foreign(_)) => vec![Meaning::Foreign(vec![name])],
+            None if matches!(name, Name::STD | Name::CORE | Name::ALLOC) => {
+                vec![Meaning::Foreign(vec![name])]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// The traits whose methods can be called in a module: its own, and those that it imports by whatever name.
+    pub fn traits(&mut self, world: &mut World, module: ModuleId) -> Vec<NodeId> {
+        if let Some(known) = self.traits.get(&module) {
+            return known.clone();
+        }
+        let mut found = HashSet::new();
+        let mut seen = HashSet::new();
+        let mut pending = vec![module];
+        while let Some(current) = pending.pop() {
+            if !seen.insert(current) {
+                continue;
+            }
+            let entries: Vec<Entry> = world.modules[current].scope.values().flatten().copied().collect();
+            for entry in entries {
+                if let Entry::Node(node) = entry
+                    && world.nodes[node].kind == ItemKind::Trait
+                {
+                    found.insert(node);
+                }
+            }
+            for import in world.modules[current].imports.clone() {
+                for meaning in self.resolve(world, current, &import.path, import.absolute) {
+                    match meaning {
+                        Meaning::Node(node) if world.nodes[node].kind == ItemKind::Trait => {
+                            found.insert(node);
+                        }
+                        Meaning::Module(target) if import.name.is_none() => pending.push(target),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        let mut found: Vec<NodeId> = found.into_iter().collect();
+        found.sort_unstable();
+        self.traits.insert(module, found.clone());
+        found
+    }
+}
+
+/// An order of meanings that does not depend on how they were found.
+fn order(meaning: &Meaning) -> (u8, usize, u32) {
+    match meaning {
+        Meaning::Node(node) => (0, *node, 0),
+        Meaning::Module(module) => (1, *module, 0),
+        Meaning::Member(node, name) => (2, *node, name.0),
+        Meaning::Foreign(path) => (3, path.len(), path.last().map_or(0, |name| name.0)),
+        Meaning::Hidden(module, name) => (4, *module, name.0),
+    }
+}

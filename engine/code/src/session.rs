@@ -1,0 +1,425 @@
+//! One compiler process: what is known of the crate that is compiled, and the digests of its functions at each level.
+//!
+//! Whatever cannot be found out makes the answer the whole crate's digest, never a smaller one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::CodeDigest;
+use crate::closure::{Analysis, Closure};
+use crate::compiler::Invocation;
+use crate::items::ItemKind;
+use crate::lexer::Tokens;
+use crate::lock::Lock;
+use crate::names::Name;
+use crate::package::Package;
+use crate::report::{Covered, Report};
+use crate::scan::options_in;
+use crate::sources::{Sources, files_below, tidy};
+use crate::whole;
+use crate::world::{CrateId, Linked, NodeId, World};
+
+/// A function, as its attribute sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Function<'a> {
+    /// Its file, if that is known.
+    pub file: Option<&'a Path>,
+    /// The line of its name.
+    pub line: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// Its tokens, as text.
+    pub tokens: &'a str,
+    /// Whether it has type parameters: then its callers decide what code it runs.
+    pub generic: bool,
+}
+
+/// A digest with what is behind it.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    /// The digest.
+    pub digest: CodeDigest,
+    /// `cfg` options whose values only the compiler knows, to be counted by whoever uses the digest.
+    pub options: Vec<String>,
+    /// What is covered; `None` if it is the whole crate.
+    pub report: Option<Report>,
+}
+
+/// Everything that is known in one compiler process.
+#[derive(Debug)]
+pub struct Session {
+    directory: Option<PathBuf>,
+    out_dir: Option<PathBuf>,
+    invocation: Invocation,
+    analysis: Option<Analysis>,
+    whole: Option<blake3::Hash>,
+    sources: Sources,
+    locks: BTreeMap<PathBuf, Option<Lock>>,
+    told: BTreeSet<PathBuf>,
+}
+
+/// Options that every digest counts.
+const ALWAYS: [&str; 2] = ["debug_assertions", "test"];
+
+/// How an option is found out.
+enum Source {
+    /// By the compiler, where the digest is used.
+    Compiler,
+    /// From the target and the compiler's arguments, which count anyhow.
+    Target,
+    /// From `--cfg`.
+    Arguments,
+}
+
+fn source(option: &str) -> Source {
+    let name = option.split(' ').next().unwrap_or("");
+    match name {
+        "unix"
+        | "windows"
+        | "debug_assertions"
+        | "test"
+        | "panic"
+        | "target_arch"
+        | "target_os"
+        | "target_env"
+        | "target_family"
+        | "target_pointer_width"
+        | "target_endian"
+        | "target_feature"
+        | "target_vendor"
+        | "target_has_atomic" => Source::Compiler,
+        _ if name.starts_with("target_") => Source::Target,
+        "overflow_checks" | "doc" | "doctest" | "proc_macro" | "miri" => Source::Target,
+        _ => Source::Arguments,
+    }
+}
+
+impl Session {
+    /// Looks at the crate that is being compiled.
+    pub fn new(directory: Option<&Path>, out_dir: Option<&Path>, invocation: Invocation) -> Self {
+        let world = directory.and_then(|directory| World::load(directory, out_dir, &invocation));
+        Self {
+            directory: directory.map(Path::to_path_buf),
+            out_dir: out_dir.map(Path::to_path_buf),
+            invocation,
+            analysis: world.map(Analysis::new),
+            whole: None,
+            sources: Sources::default(),
+            locks: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// The digest of a function and everything in its crate.
+    pub fn whole(&mut self, function: Function<'_>) -> Reached {
+        let (directory, out_dir) = (self.directory.clone(), self.out_dir.clone());
+        let whole = *self.whole.get_or_insert_with(|| {
+            whole::digest(directory.as_deref(), out_dir.as_deref(), &self.invocation, &mut self.sources)
+        });
+        let digest = CodeDigest::of_body(function.tokens).within(whole);
+        Reached { digest, options: self.options(&BTreeSet::new()).0, report: None }
+    }
+
+    /// The digest of a function's own tokens.
+    pub fn body(&mut self, function: Function<'_>) -> Reached {
+        let (options, set) = self.options(&named_options(function.tokens));
+        let mut hasher = blake3::Hasher::new();
+        for line in set {
+            hasher.update(line.as_bytes()).update(&[0]);
+        }
+        let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
+        Reached { digest, options, report: None }
+    }
+
+    /// Splits `cfg` options into those that the compiler is to be asked for, and lines about the others.
+    fn options(&self, options: &BTreeSet<String>) -> (Vec<String>, Vec<String>) {
+        let mut asked: Vec<String> = ALWAYS.map(str::to_owned).to_vec();
+        let mut known = Vec::new();
+        for option in options {
+            match source(option) {
+                Source::Compiler if !asked.contains(option) => asked.push(option.clone()),
+                Source::Compiler | Source::Target => {}
+                Source::Arguments => {
+                    let set = self.invocation.cfgs.iter().any(|cfg| tight(cfg) == tight(option));
+                    known.push(format!("cfg {option} {set}"));
+                }
+            }
+        }
+        (asked, known)
+    }
+
+    /// The digest of a function and its source file.
+    pub fn module(&mut self, function: Function<'_>) -> Reached {
+        let Some(tokens) = function.file.and_then(|file| self.sources.tokens(file)) else {
+            return self.whole(function);
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"fleche module 1");
+        tokens.feed(0..tokens.len(), &mut hasher);
+        let target = &self.invocation.target;
+        for part in self.invocation.cfgs.iter().chain(&self.invocation.options).chain([target]) {
+            hasher.update(part.as_bytes()).update(&[0]);
+        }
+        let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
+        Reached { digest, options: self.options(&BTreeSet::new()).0, report: None }
+    }
+
+    /// The digest of a function and all that it reaches.
+    pub fn reachable(&mut self, function: Function<'_>) -> Reached {
+        let found = function.file.filter(|_| !function.generic).and_then(|file| {
+            let analysis = self.analysis.as_mut()?;
+            analysis.world.find(file, function.line, function.name)
+        });
+        match found {
+            Some(root) => self.reached(root, function).unwrap_or_else(|| self.whole(function)),
+            None => self.whole(function),
+        }
+    }
+
+    /// Files that were read and not told of before.
+    pub fn fresh_files(&mut self) -> Vec<PathBuf> {
+        let mut all = self.sources.read();
+        if let Some(analysis) = &self.analysis {
+            all.extend(analysis.world.sources.read());
+        }
+        all.retain(|path| self.told.insert(path.clone()));
+        all
+    }
+
+    /// The cached functions of the crate: where their names stand.
+    pub fn functions(&self) -> Vec<(PathBuf, u32, String)> {
+        let Some(analysis) = &self.analysis else { return Vec::new() };
+        let world = &analysis.world;
+        let all =
+            world.nodes.iter().filter(|node| node.cached && world.modules[node.module].krate == world.own);
+        all.map(|node| {
+            let file = &world.files[node.file];
+            let at = (node.head.start..node.head.end)
+                .find(|at| file.lexed.name(*at) == Name::FN)
+                .unwrap_or(node.head.start);
+            (file.path.clone(), file.lexed.tokens.line(at + 1), world.names.text(node.name).to_owned())
+        })
+        .collect()
+    }
+
+    fn lock(&mut self, package: &Package) -> Option<Lock> {
+        let path = package.lock()?;
+        if let Some(known) = self.locks.get(&path) {
+            return known.clone();
+        }
+        self.sources.bytes(&path);
+        let lock = std::fs::read_to_string(&path).ok().and_then(|text| Lock::parse(&text));
+        self.locks.insert(path, lock.clone());
+        lock
+    }
+
+    fn reached(&mut self, root: NodeId, function: Function<'_>) -> Option<Reached> {
+        let mut analysis = self.analysis.take()?;
+        let closure = analysis.closure(root);
+        let result = self.digest(&mut analysis, root, &closure, function);
+        self.analysis = Some(analysis);
+        Some(result)
+    }
+
+    fn digest(
+        &mut self,
+        analysis: &mut Analysis,
+        root: NodeId,
+        closure: &Closure,
+        function: Function<'_>,
+    ) -> Reached {
+        let mut lines: BTreeSet<String> = BTreeSet::new();
+        let world = &mut analysis.world;
+        let (report, items) = report(world, root, closure);
+        lines.extend(items);
+        // Where there are several functions of one name and the same tokens inside one item, which of them.
+        if world.names.text(world.nodes[root].name) != function.name || !world.nodes[root].cached {
+            let file = &world.files[world.nodes[root].file];
+            let name = world.names.find(function.name).unwrap_or(Name::NONE);
+            let before = world.nodes[root]
+                .range
+                .clone()
+                .filter(|at| file.lexed.name(*at) == name && file.lexed.tokens.line(*at) < function.line);
+            lines.insert(format!("inner {} {}", function.name, before.count()));
+        }
+        lines.extend(closure.outside.foreign.iter().map(|line| format!("use {line}")));
+        let (options, set) = self.options(&closure.outside.options);
+        lines.extend(set);
+        lines.insert(format!("target {}", self.invocation.target));
+        lines.extend(self.invocation.options.iter().map(|option| format!("option {option}")));
+        for asset in &closure.outside.assets {
+            let base = &world.crates[world.own].package.directory;
+            if let Some(digest) = world.sources.bytes(&asset.path) {
+                lines.insert(format!("file {} {digest}", whole::relative(&asset.path, base)));
+            }
+        }
+        for variable in &closure.outside.environment {
+            let value = std::env::var(variable).unwrap_or_default();
+            lines.insert(format!("env {variable} {value}"));
+        }
+        for &krate in &closure.crates {
+            self.packages(world, closure, krate, &mut lines);
+        }
+        for &module in &closure.modules {
+            for (file, range) in &world.modules[module].attributes {
+                let tokens = &world.files[*file].lexed.tokens;
+                let mut at = range.start;
+                while at < range.end {
+                    let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
+                    let end = tokens.after(open);
+                    let silent =
+                        ["allow", "warn", "deny", "forbid", "expect", "rustfmt", "clippy", "path", "cfg"];
+                    if !silent.contains(&tokens.text(open + 1)) {
+                        let text: Vec<&str> = (at..end).map(|at| tokens.text(at)).collect();
+                        lines.insert(format!("attribute {} {}", world.modules[module].path, text.join(" ")));
+                    }
+                    at = end.max(at + 1);
+                }
+            }
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"fleche reachable 1");
+        for line in &lines {
+            hasher.update(&(line.len() as u64).to_le_bytes());
+            hasher.update(line.as_bytes());
+        }
+        let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
+        Reached { digest, options, report: Some(report) }
+    }
+
+    /// What the package of a reached crate adds: its edition, what the lock says of what it links, how that was built.
+    fn packages(
+        &mut self,
+        world: &mut World,
+        closure: &Closure,
+        krate: CrateId,
+        lines: &mut BTreeSet<String>,
+    ) {
+        let package = world.crates[krate].package.clone();
+        lines.insert(format!("edition {} {}", package.name, package.edition()));
+        let own = package.directory == world.crates[world.own].package.directory;
+        let lock = self.lock(&package);
+        for (&name, linked) in &world.crates[krate].dependencies {
+            let used = match linked {
+                Linked::Local(found) => {
+                    closure.crates.contains(found) && *found != krate || {
+                        // A macro of the workspace is reached with every crate that links it.
+                        world.crates[*found].is_macro
+                    }
+                }
+                Linked::Foreign(_) => closure.outside.crates.contains(&name),
+            };
+            if !used {
+                continue;
+            }
+            let dependency = match linked {
+                Linked::Foreign(package) => package.clone(),
+                Linked::Local(found) => world.crates[*found].package.name.clone(),
+            };
+            if matches!(linked, Linked::Foreign(_)) {
+                let entries = lock
+                    .as_ref()
+                    .and_then(|lock| lock.dependency(&package.name, &package.version, &dependency));
+                lines.extend(entries.into_iter().flatten().map(|entry| format!("lock {entry}")));
+            }
+            if krate == world.own {
+                // How cargo built it: its features, those of what is below it, the profile.
+                let text = world.names.text(name);
+                let built = self.invocation.externs.iter().filter(|(known, _)| known == text);
+                lines.extend(built.map(|(name, file)| format!("extern {name} {file}")));
+            }
+        }
+        let reads_build = closure.outside.environment.iter().any(|name| !name.starts_with("CARGO_"));
+        let calls_out = closure.nodes.iter().any(|node| {
+            world.nodes[*node].kind == ItemKind::ExternBlock
+                && world.modules[world.nodes[*node].module].krate == krate
+        });
+        if !closure.outside.environment.is_empty() && !own {
+            let table = package.manifest.get("package").map(ToString::to_string).unwrap_or_default();
+            lines.insert(format!("package {table}"));
+        }
+        if let Some(build) = package.build.as_ref()
+            && (calls_out || reads_build && !own)
+        {
+            // Its output is out of sight; then all that it may read counts.
+            let source = |path: &Path| {
+                let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned());
+                let foreign = ["c", "h", "cc", "cpp", "cxx", "hpp", "s", "S", "asm", "cu", "m", "mm"];
+                !own || extension.is_some_and(|extension| foreign.contains(&extension.as_str()))
+            };
+            let mut files = files_below(&package.directory, &source);
+            files.push(build.clone());
+            for file in files {
+                if let Some(digest) = world.sources.bytes(&file) {
+                    lines.insert(format!("build {} {digest}", whole::relative(&file, &package.directory)));
+                }
+            }
+        }
+    }
+}
+
+/// The options that a function's own tokens name.
+fn named_options(tokens: &str) -> BTreeSet<String> {
+    let tokens = Tokens::lex(tokens);
+    let mut found = BTreeSet::new();
+    for at in 0..tokens.len() {
+        if tokens.is(at, "cfg") || tokens.is(at, "cfg_attr") {
+            let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
+            options_in(&tokens, open..tokens.after(open), &mut found);
+        }
+    }
+    found
+}
+
+/// An option without the spaces that people put in it.
+fn tight(option: &str) -> String {
+    option.split_whitespace().collect()
+}
+
+/// Lists what is covered, with a line for the digest of each item.
+fn report(world: &World, root: NodeId, closure: &Closure) -> (Report, Vec<String>) {
+    let mut lines = Vec::with_capacity(closure.nodes.len());
+    let mut items: Vec<(NodeId, Covered)> = Vec::with_capacity(closure.nodes.len());
+    let base = tidy(&world.crates[world.own].package.directory);
+    for &node in &closure.nodes {
+        let mut hasher = blake3::Hasher::new();
+        world.feed(node, &mut hasher);
+        let digest = hasher.finalize();
+        let label = world.label(node);
+        let info = &world.nodes[node];
+        lines.push(format!("item {label} {:?} {} {} {digest}", info.kind, info.ordinal, info.is_face));
+        let mut short = [0; 4];
+        short.copy_from_slice(&digest.as_bytes()[..4]);
+        items.push((
+            node,
+            Covered {
+                name: label,
+                file: whole::relative(&world.files[info.file].path, &base),
+                line: world.line(node),
+                digest: u32::from_be_bytes(short),
+                tokens: world.size(node),
+                from: None,
+            },
+        ));
+    }
+    items.sort_by(|(left, a), (right, b)| {
+        (*left != root, &a.file, a.line, left).cmp(&(*right != root, &b.file, b.line, right))
+    });
+    let places: BTreeMap<NodeId, usize> =
+        items.iter().enumerate().map(|(place, (node, _))| (*node, place)).collect();
+    for (node, covered) in &mut items {
+        covered.from = closure.from.get(node).and_then(|from| places.get(from)).copied();
+    }
+    let in_own = |node: &NodeId| world.modules[world.nodes[*node].module].krate == world.own;
+    let real = |node: &NodeId| in_own(node) && !world.nodes[*node].is_face;
+    let total: usize = (0..world.nodes.len()).filter(real).map(|node| world.size(node)).sum();
+    let covered: usize = closure.nodes.iter().filter(|node| real(node)).map(|node| world.size(*node)).sum();
+    let share = covered.saturating_mul(1000).checked_div(total).unwrap_or(0);
+    let mut note = None;
+    if share > 500 {
+        let pulls = closure.pulls(root);
+        note = pulls.first().map(|(node, count)| (world.label(*node), *count));
+    }
+    let items = items.into_iter().map(|(_, covered)| covered).collect();
+    (Report { items, share: u32::try_from(share).unwrap_or(1000), pulls: note }, lines)
+}

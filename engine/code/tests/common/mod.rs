@@ -1,0 +1,94 @@
+//! A small package made of text, the key of its function `f`, and edits of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fleche_code::compiler::Invocation;
+use fleche_code::session::{Function, Reached, Session};
+
+/// What an edit does to the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Moves,
+    Stays,
+}
+
+/// A package as text: each file begins with a line `//- path`.
+pub(crate) fn files(text: &str) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for part in text.split("//- ").skip(1) {
+        let (path, body) = part.split_once('\n').expect("a path line");
+        files.insert(path.trim().to_owned(), body.to_owned());
+    }
+    files.entry("Cargo.toml".to_owned()).or_insert_with(|| {
+        "[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2024\"\n".to_owned()
+    });
+    files
+}
+
+pub(crate) fn write(directory: &Path, files: &BTreeMap<String, String>) {
+    for (path, text) in files {
+        let path = directory.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        std::fs::write(path, text).expect("a file");
+    }
+}
+
+/// What the compiler is told.
+#[derive(Clone, Default)]
+pub(crate) struct Build {
+    pub(crate) root: Option<String>,
+    pub(crate) package: Option<String>,
+    pub(crate) arguments: Vec<String>,
+}
+
+/// The function `f` of the crate, at the level "reachable".
+pub(crate) fn reach(directory: &Path, build: &Build) -> Reached {
+    let package = directory.join(build.package.as_deref().unwrap_or(""));
+    let root = build.root.as_deref().unwrap_or("src/lib.rs");
+    let arguments = [root.to_owned()].into_iter().chain(build.arguments.iter().cloned());
+    let out_dir = directory.join("out");
+    let invocation = Invocation::parse(arguments, &package);
+    let mut session = Session::new(Some(&package), Some(&out_dir), invocation);
+    let (file, line, _) = session
+        .functions()
+        .into_iter()
+        .find(|(_, _, name)| name == "f")
+        .unwrap_or_else(|| panic!("no cached function `f` in {root}"));
+    let tokens = "fn f";
+    session.reachable(Function { file: Some(&file), line, name: "f", tokens, generic: false })
+}
+
+/// Checks what edits of a package do to the key of `f`. An edit replaces one text by another, in whichever file has it.
+pub(crate) fn check(about: &str, text: &str, edits: &[(&str, &str, &str, Key)]) -> usize {
+    check_build(about, text, &Build::default(), edits)
+}
+
+pub(crate) fn check_build(
+    about: &str,
+    text: &str,
+    build: &Build,
+    edits: &[(&str, &str, &str, Key)],
+) -> usize {
+    let base = files(text);
+    let dir = tempfile::tempdir().expect("a directory");
+    write(dir.path(), &base);
+    let before = reach(dir.path(), build);
+    let report = before.report.as_ref().unwrap_or_else(|| panic!("{about}: fell back to the whole crate"));
+    for (what, from, to, expected) in edits {
+        let mut edited = base.clone();
+        let holders: Vec<&String> =
+            base.iter().filter(|(_, text)| text.contains(from)).map(|(path, _)| path).collect();
+        assert_eq!(holders.len(), 1, "{about}, {what}: `{from}` is in {holders:?}");
+        let path = holders[0].clone();
+        let times = base[&path].matches(from).count();
+        assert_eq!(times, 1, "{about}, {what}: `{from}` is there {times} times");
+        edited.insert(path.clone(), base[&path].replacen(from, to, 1));
+        write(dir.path(), &edited);
+        let after = reach(dir.path(), build);
+        write(dir.path(), &base);
+        let key = if before.digest == after.digest { Key::Stays } else { Key::Moves };
+        assert_eq!(key, *expected, "{about}, {what}; covered before:\n{report}");
+    }
+    edits.len()
+}
