@@ -64,6 +64,7 @@ mod scope;
 mod thread;
 mod value;
 
+pub use fleche_code::report::{Covered, Report as Code};
 pub use fleche_macros::{fleche, value};
 pub use fleche_store::{
     CallId, CallKey, CodeDigest, Dependency, Digest, Edge, Record, Store, TypeFingerprint, ValueDigest,

@@ -28,6 +28,17 @@ pub fn fingerprint_of<O: Outcome>() -> TypeFingerprint {
     fingerprint::of::<O::Value>()
 }
 
+/// A code digest with the values that `cfg` options have where the function is compiled.
+pub const fn counted(mut code: [u8; 32], options: &[bool]) -> [u8; 32] {
+    assert!(options.len() <= 256, "each option has a bit of its own");
+    let mut at = 0;
+    while at < options.len() {
+        code[at % 32] ^= (options[at] as u8) << (at / 32);
+        at += 1;
+    }
+    code
+}
+
 /// A call on its way to being sealed.
 #[derive(Debug)]
 pub struct Call {

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use fleche_code::report::Report as Code;
 use fleche_store::{CallId, CallKey, CodeDigest, Digest, Identity, TypeFingerprint};
 
 use crate::restore::Arguments;
@@ -22,6 +23,10 @@ pub struct Definition {
     pub version: &'static str,
     /// The digest of its code; `None` for `hash_code = false`.
     pub code: Option<[u8; 32]>,
+    /// Whether the running executable is part of the key too (`hash_code = "binary"`).
+    pub binary: bool,
+    /// What the digest covers, as text; [`Definition::covered`] reads it.
+    pub covers: &'static str,
     /// The names of the parameters that count.
     pub parameters: &'static [&'static str],
     /// Where it is defined.
@@ -39,8 +44,24 @@ pub struct Definition {
 impl Definition {
     /// The key of one of the function's calls under this program's code.
     pub(crate) fn key(&self, call: CallId, result: TypeFingerprint) -> CallKey {
-        key(call, self.version, self.code.map(|code| CodeDigest::new(Digest::from_bytes(code))), result)
+        let own = self.code.map(|code| CodeDigest::new(Digest::from_bytes(code)));
+        key(call, self.version, if self.binary { executable().or(own) } else { own }, result)
     }
+
+    /// What the digest of the function's code covers.
+    pub fn covered(&self) -> Code {
+        Code::decode(self.covers)
+    }
+}
+
+/// The digest of the running program, read once.
+fn executable() -> Option<CodeDigest> {
+    static EXECUTABLE: OnceLock<Option<CodeDigest>> = OnceLock::new();
+    *EXECUTABLE.get_or_init(|| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap(std::env::current_exe().ok()?).ok()?;
+        Some(CodeDigest::new(Digest::from_bytes(*hasher.finalize().as_bytes())))
+    })
 }
 
 /// A call's key: its identity, and what decides whether an old result may stand for a new run.

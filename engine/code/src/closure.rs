@@ -22,9 +22,9 @@ pub struct Analysis {
     pub world: World,
     resolver: Resolver,
     impls: Impls,
-    references: HashMap<NodeId, std::rc::Rc<References>>,
-    of_modules: HashMap<ModuleId, std::rc::Rc<References>>,
-    of_macros: HashMap<CrateId, std::rc::Rc<References>>,
+    references: HashMap<NodeId, std::sync::Arc<References>>,
+    of_modules: HashMap<ModuleId, std::sync::Arc<References>>,
+    of_macros: HashMap<CrateId, std::sync::Arc<References>>,
     naming: HashMap<Name, Vec<NodeId>>,
     /// Calls and impls that always count, by crate, looked at so far.
     always: Vec<NodeId>,
@@ -71,17 +71,17 @@ impl Analysis {
         walk.closure
     }
 
-    fn references(&mut self, node: NodeId) -> std::rc::Rc<References> {
+    fn references(&mut self, node: NodeId) -> std::sync::Arc<References> {
         if let Some(known) = self.references.get(&node) {
             return known.clone();
         }
-        let found = std::rc::Rc::new(references::of_node(&mut self.world, &mut self.resolver, node));
+        let found = std::sync::Arc::new(references::of_node(&mut self.world, &mut self.resolver, node));
         self.references.insert(node, found.clone());
         found
     }
 
     /// What the attributes of a module refer to.
-    fn of_module(&mut self, module: ModuleId) -> std::rc::Rc<References> {
+    fn of_module(&mut self, module: ModuleId) -> std::sync::Arc<References> {
         if let Some(known) = self.of_modules.get(&module) {
             return known.clone();
         }
@@ -91,7 +91,7 @@ impl Analysis {
             merge(&mut all, &found);
             all.nodes.extend(found.nodes);
         }
-        let all = std::rc::Rc::new(all);
+        let all = std::sync::Arc::new(all);
         self.of_modules.insert(module, all.clone());
         all
     }
@@ -144,7 +144,7 @@ impl Analysis {
     }
 
     /// What the code of a macro crate quotes.
-    fn quoted(&mut self, krate: CrateId) -> std::rc::Rc<References> {
+    fn quoted(&mut self, krate: CrateId) -> std::sync::Arc<References> {
         if let Some(known) = self.of_macros.get(&krate) {
             return known.clone();
         }
@@ -175,7 +175,7 @@ impl Analysis {
                 at = end.max(at + 1);
             }
         }
-        let all = std::rc::Rc::new(all);
+        let all = std::sync::Arc::new(all);
         self.of_macros.insert(krate, all.clone());
         all
     }
@@ -285,6 +285,9 @@ impl<'a> Walk<'a> {
     }
 
     fn reach(&mut self, node: NodeId, from: NodeId) {
+        if self.analysis.world.nodes[self.root].face == Some(node) {
+            return;
+        }
         let (target, source) = (self.index(node), self.index(from));
         if target != source {
             self.closure.graph.update_edge(source, target, ());

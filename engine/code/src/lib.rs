@@ -4,32 +4,52 @@
 //! compiler runs, tools use it to show what a digest covers. It must never say that code is unchanged when it is not:
 //! where it cannot tell, it counts more.
 
+#[cfg(feature = "analysis")]
 pub mod assets;
+#[cfg(feature = "analysis")]
 pub mod closure;
+#[cfg(feature = "analysis")]
 pub mod compiler;
+#[cfg(feature = "analysis")]
 pub mod impls;
+#[cfg(feature = "analysis")]
 pub mod items;
+#[cfg(feature = "analysis")]
 pub mod lexer;
+#[cfg(feature = "analysis")]
 pub mod load;
+#[cfg(feature = "analysis")]
 pub mod lock;
+#[cfg(feature = "analysis")]
 pub mod modules;
+#[cfg(feature = "analysis")]
 pub mod names;
+#[cfg(feature = "analysis")]
 pub mod package;
+#[cfg(feature = "analysis")]
 pub mod references;
 pub mod report;
+#[cfg(feature = "analysis")]
 mod scan;
+#[cfg(feature = "analysis")]
 pub mod scope;
+#[cfg(feature = "analysis")]
 pub mod session;
+#[cfg(feature = "analysis")]
 pub mod sources;
+#[cfg(feature = "analysis")]
 pub mod whole;
+#[cfg(feature = "analysis")]
 pub mod world;
 
+#[cfg(feature = "analysis")]
 use lexer::Tokens;
 
 /// A digest of code: BLAKE3 of its tokens and of what else it depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeDigest(pub [u8; 32]);
 
+#[cfg(feature = "analysis")]
 impl CodeDigest {
     /// The digest of a function's own tokens: the level `"body"`.
     pub fn of_body(tokens: &str) -> Self {

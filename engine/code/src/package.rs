@@ -173,6 +173,8 @@ fn dependencies(manifest: &Table, directory: &Path, root: &Table, root_directory
                 let package = entry.get("package").and_then(Value::as_str).unwrap_or(key).to_owned();
                 let path = entry.get("path").and_then(Value::as_str).map(|path| base.join(path));
                 let path = path.or_else(|| patches.get(&package).cloned());
+                // The engine is not its user's code, wherever it comes from: its version counts, as with any crate.
+                let path = path.filter(|_| package != "fleche");
                 let renamed = package != *key;
                 found.push(Dependency { name: key.replace('-', "_"), package, renamed, path, kind });
             }

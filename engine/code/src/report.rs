@@ -1,7 +1,9 @@
 //! What a digest covers, as text that is small enough to lie in the program, and back.
 //!
 //! ```text
+//! level reachable
 //! share 123
+//! items 40
 //! pulls 40 krate::big_enum
 //! src/lib.rs
 //! krate::parse<TAB>12<TAB>9f3a0c11<TAB>0
@@ -32,6 +34,10 @@ pub struct Covered {
 /// What a digest covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    /// The level, as `hash_code` has it.
+    pub level: String,
+    /// The number of items covered; the text lists no more than the first 512.
+    pub count: usize,
     /// The items, the function itself first.
     pub items: Vec<Covered>,
     /// Their share of the crate's tokens, in thousandths.
@@ -46,7 +52,7 @@ const MOST: usize = 512;
 impl Report {
     /// As text.
     pub fn encode(&self) -> String {
-        let mut text = format!("share {}\nitems {}\n", self.share, self.items.len());
+        let mut text = format!("level {}\nshare {}\nitems {}\n", self.level, self.share, self.count);
         if let Some((name, count)) = &self.pulls {
             let _ = writeln!(text, "pulls {count} {name}");
         }
@@ -84,7 +90,11 @@ impl Report {
             } else if let Some(pulls) = line.strip_prefix("pulls ") {
                 let (count, name) = pulls.split_once(' ').unwrap_or(("0", pulls));
                 report.pulls = Some((name.to_owned(), count.parse().unwrap_or(0)));
-            } else if !line.starts_with("items ") {
+            } else if let Some(level) = line.strip_prefix("level ") {
+                level.clone_into(&mut report.level);
+            } else if let Some(count) = line.strip_prefix("items ") {
+                report.count = count.parse().unwrap_or(0);
+            } else {
                 line.clone_into(&mut file);
             }
         }
@@ -121,10 +131,18 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.level.as_str() {
+            "reachable" => {}
+            "crate" => return writeln!(to, "all of the package, its path dependencies and its lock file"),
+            "module" => return writeln!(to, "the function's source file"),
+            "body" => return writeln!(to, "the function's own tokens"),
+            "binary" => return writeln!(to, "the running executable"),
+            _ => return writeln!(to, "nothing"),
+        }
         let files: std::collections::BTreeSet<&str> =
             self.items.iter().map(|item| item.file.as_str()).collect();
         let (whole, part) = (self.share / 10, self.share % 10);
-        writeln!(to, "{} items in {} files, {whole}.{part} % of the crate", self.items.len(), files.len())?;
+        writeln!(to, "{} items in {} files, {whole}.{part} % of the crate", self.count, files.len())?;
         if let Some((name, count)) = &self.pulls {
             writeln!(to, "most of them because of {name}, which alone pulls in {count}")?;
         }
@@ -133,6 +151,9 @@ impl fmt::Display for Report {
             if place > 0 {
                 writeln!(to, "      {}", self.path(place).join(" → "))?;
             }
+        }
+        if self.count > self.items.len() {
+            writeln!(to, "  and {} more", self.count - self.items.len())?;
         }
         Ok(())
     }
@@ -152,6 +173,8 @@ mod tests {
             from,
         };
         Report {
+            level: "reachable".into(),
+            count: 3,
             items: vec![
                 item("k::f", "src/lib.rs", 3, 7, None),
                 item("k::<A for B>::g", "src/lib.rs", 9, 0xdead_beef, Some(0)),

@@ -155,8 +155,16 @@ impl Resolver {
                     found = meanings;
                     complete &= whole;
                 }
-                if found.is_empty() {
-                    found = Self::external(world, module, first);
+                // A macro or function of a crate's name does not hide the crate in front of `::`.
+                let leads_on = found.iter().any(|meaning| match meaning {
+                    Meaning::Module(_) | Meaning::Member(..) => true,
+                    Meaning::Node(node) => {
+                        matches!(world.nodes[*node].kind, ItemKind::Type | ItemKind::Trait | ItemKind::Alias)
+                    }
+                    Meaning::Foreign(_) | Meaning::Hidden(..) => false,
+                });
+                if !leads_on {
+                    found.extend(Self::external(world, module, first));
                 }
                 found
             }

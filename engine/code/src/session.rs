@@ -41,6 +41,8 @@ pub struct Reached {
     pub digest: CodeDigest,
     /// `cfg` options whose values only the compiler knows, to be counted by whoever uses the digest.
     pub options: Vec<String>,
+    /// Variables of the compiler's environment that count.
+    pub environment: Vec<String>,
     /// What is covered; `None` if it is the whole crate.
     pub report: Option<Report>,
 }
@@ -117,7 +119,7 @@ impl Session {
             whole::digest(directory.as_deref(), out_dir.as_deref(), &self.invocation, &mut self.sources)
         });
         let digest = CodeDigest::of_body(function.tokens).within(whole);
-        Reached { digest, options: self.options(&BTreeSet::new()).0, report: None }
+        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report: None }
     }
 
     /// The digest of a function's own tokens.
@@ -128,7 +130,7 @@ impl Session {
             hasher.update(line.as_bytes()).update(&[0]);
         }
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
-        Reached { digest, options, report: None }
+        Reached { digest, options, environment: Vec::new(), report: None }
     }
 
     /// Splits `cfg` options into those that the compiler is to be asked for, and lines about the others.
@@ -161,7 +163,7 @@ impl Session {
             hasher.update(part.as_bytes()).update(&[0]);
         }
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
-        Reached { digest, options: self.options(&BTreeSet::new()).0, report: None }
+        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report: None }
     }
 
     /// The digest of a function and all that it reaches.
@@ -284,7 +286,8 @@ impl Session {
             hasher.update(line.as_bytes());
         }
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
-        Reached { digest, options, report: Some(report) }
+        let environment = closure.outside.environment.iter().cloned().collect();
+        Reached { digest, options, environment, report: Some(report) }
     }
 
     /// What the package of a reached crate adds: its edition, what the lock says of what it links, how that was built.
@@ -420,6 +423,7 @@ fn report(world: &World, root: NodeId, closure: &Closure) -> (Report, Vec<String
         let pulls = closure.pulls(root);
         note = pulls.first().map(|(node, count)| (world.label(*node), *count));
     }
-    let items = items.into_iter().map(|(_, covered)| covered).collect();
-    (Report { items, share: u32::try_from(share).unwrap_or(1000), pulls: note }, lines)
+    let items: Vec<Covered> = items.into_iter().map(|(_, covered)| covered).collect();
+    let share = u32::try_from(share).unwrap_or(1000);
+    (Report { level: "reachable".to_owned(), count: items.len(), items, share, pulls: note }, lines)
 }

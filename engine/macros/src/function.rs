@@ -126,10 +126,16 @@ impl<'a> Expansion<'a> {
     }
 
     fn tokens(&self) -> TokenStream {
-        let code = key::code(self.options.level, self.item);
+        let code = key::code(
+            self.options.level,
+            &self.private,
+            &self.function.name,
+            self.function.is_generic(),
+            self.item,
+        );
         let tracked = &code.tracked;
         let public = self.public();
-        let helpers = self.helper_functions(&code.value);
+        let helpers = self.helper_functions(&code);
         let registration = self.registration();
         quote! {
             #public
@@ -226,7 +232,7 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    fn helper_functions(&self, code: &TokenStream) -> TokenStream {
+    fn helper_functions(&self, code: &key::Code) -> TokenStream {
         let Attributes { everywhere, inside, .. } = &self.attributes;
         let Function { visibility, name, result, body, generics, parameters, output, .. } = self.function;
         let (helpers, fleche, call) = (&self.helpers, &self.options.fleche, &self.call);
@@ -296,6 +302,7 @@ impl<'a> Expansion<'a> {
                 answer,
             ),
         ];
+        let code_about = about("Which code is part of the key, and why, of calls of");
         let (enum_about, body_about) =
             (about("Helpers for calls of"), about("The body, without the cache, of"));
         quote! {
@@ -317,11 +324,17 @@ impl<'a> Expansion<'a> {
                 #visibility fn uncached #generics (#(#typed),*) #output #bounds #body
 
                 #(#functions)*
+
+                #[doc = #code_about]
+                #[allow(dead_code, clippy::all, clippy::pedantic)]
+                #visibility fn code() -> #fleche::Code {
+                    Self::DEFINITION.covered()
+                }
             }
         }
     }
 
-    fn definition(&self, code: &TokenStream) -> TokenStream {
+    fn definition(&self, code: &key::Code) -> TokenStream {
         let Function { visibility, name, result, .. } = self.function;
         let (private, version) = (&self.private, &self.options.version);
         let shown = name.to_string();
@@ -340,11 +353,12 @@ impl<'a> Expansion<'a> {
             )
         };
         let recall = self.recall();
+        let key::Code { value: code, binary, covers, .. } = code;
         let line = if proc_macro::is_available() { name.span().unwrap().line() } else { 0 };
         let line = u32::try_from(line).unwrap_or(0);
         quote! {
             #[doc(hidden)]
-            #[allow(dead_code, clippy::all, clippy::pedantic)]
+            #[allow(dead_code, unexpected_cfgs, clippy::all, clippy::pedantic)]
             #visibility const DEFINITION: #private::Definition = #private::Definition {
                 name: #shown,
                 package: match ::core::option_env!("CARGO_PKG_NAME") {
@@ -354,6 +368,8 @@ impl<'a> Expansion<'a> {
                 module: ::core::module_path!(),
                 version: #version,
                 code: #code,
+                binary: #binary,
+                covers: #covers,
                 parameters: &[#(#counted),*],
                 file: ::core::file!(),
                 line: #line,
@@ -462,7 +478,10 @@ mod tests {
                 }
             ),
         );
-        assert_eq!(helpers(&file), ["uncached", "call", "digest", "contains", "load", "view", "rerun"]);
+        assert_eq!(
+            helpers(&file),
+            ["uncached", "call", "digest", "contains", "load", "view", "rerun", "code"]
+        );
         let all = text(&file);
         assert!(all.contains("count :: uncached (path , n)"), "{all}");
         assert!(all.contains(

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use fleche_code::CodeDigest;
 use fleche_code::compiler::Invocation;
-use fleche_code::sources::Sources;
-use fleche_code::{CodeDigest, whole};
-use proc_macro2::TokenStream;
+use fleche_code::report::Report;
+use fleche_code::session::{Function, Reached, Session};
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use crate::options::Level;
@@ -15,64 +16,101 @@ use crate::options::Level;
 pub(crate) struct Code {
     /// An expression of type `Option<[u8; 32]>`.
     pub(crate) value: TokenStream,
-    /// Items that make cargo build again when a file changes that was read for it.
+    /// Whether the executable counts.
+    pub(crate) binary: bool,
+    /// What the digest covers.
+    pub(crate) covers: String,
+    /// Items that make cargo build again when something changes that was read for it.
     pub(crate) tracked: TokenStream,
 }
 
-/// What is known about the crate that is being compiled. A compiler process compiles one.
-struct Known {
-    directory: Option<PathBuf>,
-    whole: blake3::Hash,
-}
+/// What is known of the crate that is being compiled. A compiler process compiles one, but tools may do more.
+static SESSION: Mutex<Option<(Option<PathBuf>, Session)>> = Mutex::new(None);
 
-static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
-
-/// The digest of a function, with what the level adds to it.
-pub(crate) fn code(level: Level, function: &TokenStream) -> Code {
+/// The digest of a function at a level.
+pub(crate) fn code(
+    level: Level,
+    private: &TokenStream,
+    name: &Ident,
+    generic: bool,
+    function: &TokenStream,
+) -> Code {
+    let report = |level: &str| Report { level: level.to_owned(), ..Report::default() }.encode();
     if level == Level::Nothing {
-        return Code { value: quote!(::core::option::Option::None), tracked: TokenStream::new() };
+        let value = quote!(::core::option::Option::None);
+        return Code { value, binary: false, covers: report("nothing"), tracked: TokenStream::new() };
     }
     if in_editor() {
         // Nothing of it runs, and reading a crate at each keystroke would be slow.
-        return constant(CodeDigest([0; 32]), TokenStream::new());
+        let value = quote!(::core::option::Option::Some([0; 32]));
+        return Code { value, binary: false, covers: String::new(), tracked: TokenStream::new() };
     }
-    let body = CodeDigest::of_body(&function.to_string());
-    match level {
-        Level::Nothing | Level::Body => constant(body, TokenStream::new()),
-        Level::Crate => {
-            let (whole, files) = of_crate();
-            constant(body.within(whole), track(&files))
+    let tokens = function.to_string();
+    let (file, line) = place(name);
+    let text = name.to_string();
+    let function = Function { file: file.as_deref(), line, name: &text, tokens: &tokens, generic };
+    let (reached, files) = with_session(|session| {
+        let reached = match level {
+            Level::Nothing | Level::Body | Level::Binary => session.body(function),
+            Level::Reachable => session.reachable(function),
+            Level::Module => session.module(function),
+            Level::Crate => session.whole(function),
+        };
+        (reached, session.fresh_files())
+    });
+    let covers = match (level, &reached.report) {
+        (_, Some(report)) => report.encode(),
+        (Level::Body, None) => report("body"),
+        (Level::Module, None) => report("module"),
+        (Level::Binary, None) => report("binary"),
+        _ => report("crate"),
+    };
+    let tracked = track(&files, &reached.environment);
+    Code { value: value(private, &reached), binary: level == Level::Binary, covers, tracked }
+}
+
+fn value(private: &TokenStream, reached: &Reached) -> TokenStream {
+    let CodeDigest(bytes) = reached.digest;
+    let options = reached.options.iter().filter_map(|option| option.parse::<TokenStream>().ok());
+    quote! {
+        ::core::option::Option::Some(#private::counted([#(#bytes),*], &[#(::core::cfg!(#options)),*]))
+    }
+}
+
+/// Runs `f` on what is known of the crate, which is found out at the first function.
+fn with_session<T>(f: impl FnOnce(&mut Session) -> T) -> T {
+    let directory = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let mut known = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *known {
+        Some((of, session)) if *of == directory => f(session),
+        other => {
+            let out_dir = std::env::var_os("OUT_DIR").map(PathBuf::from);
+            let session =
+                Session::new(directory.as_deref(), out_dir.as_deref(), Invocation::of_this_process());
+            let (_, session) = other.insert((directory, session));
+            f(session)
         }
     }
 }
 
-fn constant(CodeDigest(bytes): CodeDigest, tracked: TokenStream) -> Code {
-    Code { value: quote!(::core::option::Option::Some([#(#bytes),*])), tracked }
-}
-
-/// The digest of the crate, and the files read for it: all of them the first time, none afterwards, since once in a
-/// crate is enough for cargo to watch them.
-fn of_crate() -> (blake3::Hash, Vec<PathBuf>) {
-    let directory = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = known.as_ref()
-        && known.directory == directory
-    {
-        return (known.whole, Vec::new());
+/// The file and line of a name; none for tokens that no compiler made.
+fn place(name: &Ident) -> (Option<PathBuf>, u32) {
+    if !proc_macro::is_available() {
+        return (None, 0);
     }
-    let out_dir = std::env::var_os("OUT_DIR").map(PathBuf::from);
-    let mut sources = Sources::default();
-    let invocation = Invocation::of_this_process();
-    let whole = whole::digest(directory.as_deref(), out_dir.as_deref(), &invocation, &mut sources);
-    *known = Some(Known { directory, whole });
-    (whole, sources.read())
+    let span = name.span().unwrap();
+    let file = span.local_file().and_then(|path| std::path::absolute(path).ok());
+    (file, u32::try_from(span.line()).unwrap_or(0))
 }
 
-/// Makes the compiler read the files, so that its list of what the crate depends on names them.
-fn track(files: &[PathBuf]) -> TokenStream {
+/// Makes the compiler read files and variables, so that its list of what the crate depends on names them.
+fn track(files: &[PathBuf], environment: &[String]) -> TokenStream {
     let files = files.iter().filter_map(|path| std::path::absolute(path).ok());
     let files: Vec<String> = files.filter_map(|path| path.to_str().map(str::to_owned)).collect();
-    quote!(#(const _: &[u8] = ::core::include_bytes!(#files);)*)
+    quote! {
+        #(const _: &[u8] = ::core::include_bytes!(#files);)*
+        #(const _: ::core::option::Option<&str> = ::core::option_env!(#environment);)*
+    }
 }
 
 /// Whether a rust-analyzer, not a compiler, expands the macro.

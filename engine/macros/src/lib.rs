@@ -24,7 +24,7 @@ mod value;
 /// The function keeps its name and signature. Beside it appears an empty enum of the same name whose associated
 /// functions help with calls: `count::call(..)` and `count::digest(..)` name one, `count::contains(..)`,
 /// `count::load(..)` and `count::view(..)` look at what is stored, `count::rerun(..)` runs whatever is stored, and
-/// `count::uncached(..)` is the body alone.
+/// `count::uncached(..)` is the body alone. `count::code()` says which code its key covers, and why.
 ///
 /// # Options
 ///
@@ -32,7 +32,7 @@ mod value;
 /// |---|---|
 /// | `version = 2` | part of the key; raise it when the function should forget what it knew |
 /// | `ignore = [verbose]` | parameters that do not count |
-/// | `hash_code = "crate"` | which code is part of the key: `"body"` the function itself, `"crate"` all of its package with path dependencies and lock file (the default), `false` none |
+/// | `hash_code = "crate"` | which code is part of the key: `"reachable"`, all that the function can reach in its package and path dependencies (the default); `"body"`, its own tokens; `"module"`, its source file; `"crate"`, all of its package with path dependencies and lock file; `"binary"`, the running executable; `false`, none |
 /// | `helpers = other` | the name of the helper enum |
 /// | `crate = path` | where the crate `fleche` is found, if not at `::fleche` |
 ///

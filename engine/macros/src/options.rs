@@ -13,9 +13,15 @@ pub(crate) enum Level {
     Nothing,
     /// The function's own tokens.
     Body,
-    /// Everything that its package is built from.
+    /// Everything that it can reach.
     #[default]
+    Reachable,
+    /// Its source file.
+    Module,
+    /// Everything that its package is built from.
     Crate,
+    /// The running executable.
+    Binary,
 }
 
 /// What was asked for in the attribute.
@@ -33,7 +39,7 @@ pub(crate) struct Options {
 }
 
 const KNOWN: &str = "`version`, `ignore`, `hash_code`, `helpers`, `crate`";
-const LEVELS: &str = "`false`, `\"body\"` or `\"crate\"`";
+const LEVELS: &str = "`false`, `\"body\"`, `\"reachable\"`, `\"module\"`, `\"crate\"` or `\"binary\"`";
 
 impl Default for Options {
     fn default() -> Self {
@@ -166,7 +172,10 @@ fn level(value: &Value, name: Span) -> Result<Level> {
         }
         Value::Literal(Lit::Str(text)) => match text.value().as_str() {
             "body" => Ok(Level::Body),
+            "reachable" => Ok(Level::Reachable),
+            "module" => Ok(Level::Module),
             "crate" => Ok(Level::Crate),
+            "binary" => Ok(Level::Binary),
             other => {
                 Err(Error::new(text.span(), format!("unknown level `{other}`; `hash_code` is {LEVELS}")))
             }
