@@ -81,6 +81,11 @@ impl Large {
         Some(Bytes::owned(bytes))
     }
 
+    /// Was the file on the disk before its mode said so?
+    pub(crate) fn is_synced(&self, layout: &Layout, digest: &Digest) -> bool {
+        fs::symlink_metadata(self.path(layout, digest)).is_ok_and(|meta| layout::is_sealed(&meta))
+    }
+
     /// Do the bytes have the digest that they should have? Reads all of them.
     pub(crate) fn is_whole(&self, layout: &Layout, digest: &Digest) -> bool {
         let Some(mut file) = self.open(layout, digest) else { return false };
@@ -143,13 +148,13 @@ impl Pending {
         Ok(pending)
     }
 
-    /// Gives the file its name. From here on a frame may name it.
+    /// Gives the file its name. From here on a frame may name it. It is made read-only once it is on the disk, so that
+    /// the mode tells whether a crash of the machine can have damaged it.
     pub(crate) fn name(mut self, layout: &Layout, digest: &Digest, sync: bool) -> Result<Large> {
         let path = self.large.path(layout, digest);
         let wrap = |e| Error::io(&path, e);
-        layout::seal(&self.file).map_err(wrap)?;
         if sync {
-            self.file.sync_data().map_err(wrap)?;
+            self.file.sync_data().and_then(|()| layout::seal(&self.file)).map_err(wrap)?;
         }
         if let Some(parent) = path.parent() {
             use std::os::unix::fs::DirBuilderExt;
@@ -230,4 +235,11 @@ pub(crate) fn blob_digest(content: Digest) -> ValueDigest {
 /// The size of a file if it is a regular one.
 pub(crate) fn regular_length(file: &File) -> Option<u64> {
     file.metadata().ok().filter(fs::Metadata::is_file).map(|meta| meta.size())
+}
+
+/// Brings the file of a large value to the disk, and says so in its mode.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    let file = layout::open(path)?;
+    file.sync_data()?;
+    layout::seal(&file)
 }

@@ -95,20 +95,50 @@ static MAPS: AtomicUsize = AtomicUsize::new(0);
 /// The system allows 65,530 maps a process by default; the host program needs some of them too.
 const MAX_MAPS: usize = 4096;
 
+#[cfg(not(test))]
+fn max_maps() -> usize {
+    MAX_MAPS
+}
+
+#[cfg(test)]
+thread_local! {
+    static ALLOWED: std::cell::Cell<usize> = const { std::cell::Cell::new(MAX_MAPS) };
+}
+
+#[cfg(test)]
+fn max_maps() -> usize {
+    ALLOWED.get()
+}
+
+/// Lets this thread make just so many maps until the guard is dropped.
+#[cfg(test)]
+pub(crate) fn allow_maps(count: usize) -> impl Drop {
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ALLOWED.set(MAX_MAPS);
+        }
+    }
+    ALLOWED.set(count);
+    Restore
+}
+
 impl Map {
     /// Maps a file, with room for it to grow to `reserve` bytes. An error where there are too many maps already.
     pub(crate) fn new(file: &File, reserve: u64) -> io::Result<Self> {
+        if MAPS.load(Ordering::Relaxed) >= max_maps() {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        Self::uncapped(file, reserve)
+    }
+
+    /// Maps one of the few files that nothing works without.
+    pub(crate) fn uncapped(file: &File, reserve: u64) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let reserve = usize::try_from(reserve.max(length).max(1));
         let reserve = reserve.map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        if MAPS.fetch_add(1, Ordering::Relaxed) >= MAX_MAPS {
-            MAPS.fetch_sub(1, Ordering::Relaxed);
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
-        let mapped = memmap2::MmapOptions::new().len(reserve).map_raw_read_only(file);
-        let raw = mapped.inspect_err(|_| {
-            MAPS.fetch_sub(1, Ordering::Relaxed);
-        })?;
+        let raw = memmap2::MmapOptions::new().len(reserve).map_raw_read_only(file)?;
+        MAPS.fetch_add(1, Ordering::Relaxed);
         let valid = AtomicUsize::new(usize::try_from(length).unwrap_or(reserve).min(reserve));
         Ok(Self { raw, valid })
     }

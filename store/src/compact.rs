@@ -65,7 +65,7 @@ impl Disk {
     /// Writes a segment of the live frames of some others, and a table for it. Returns its size.
     fn move_live(&self, victims: &[&Victim], live: &Live) -> io::Result<u64> {
         let id = SegmentId::random();
-        let segment = Segment::new(&self.layout.segments, id, 0);
+        let segment = self.views.segment(id, 0);
         let (file, temporary) = layout::create_temporary(&self.layout.segments)?;
         let written = write_live(&file, &segment, victims, live).and_then(|size| {
             file.sync_data()?;

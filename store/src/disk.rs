@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -24,9 +24,9 @@ use crate::evict::Eviction;
 use crate::frame::{HEADER, Kind};
 use crate::gc::{GcOptions, GcReport};
 use crate::layout::{self, Layout};
-use crate::reader::large;
+use crate::reader::{large, large_view};
 use crate::record::Record;
-use crate::store::{Durability, Named, Options, Stats};
+use crate::store::{Durability, Named, Options, SigningKey, Stats};
 use crate::tail::{Class, Tail};
 use crate::touched::{self, Touched};
 use crate::upkeep::PATIENCE;
@@ -64,6 +64,8 @@ pub(crate) struct Disk {
     /// When data was brought to the disk last, and whether it is due again.
     synced: Mutex<Instant>,
     pub(crate) sync_due: AtomicBool,
+    /// Files of large values that are not on the disk yet.
+    pub(crate) unsynced: Mutex<Vec<PathBuf>>,
     touched: Touched,
     worker: Worker,
     me: Weak<Self>,
@@ -98,7 +100,7 @@ impl Disk {
             }
             layout.create()?;
         }
-        let views = Views::new(layout.clone(), tuning.roll);
+        let views = Views::new(layout.clone(), tuning.roll, options.keys.clone().into());
         let disk = Arc::new_cyclic(|me| Self {
             layout,
             options,
@@ -109,6 +111,7 @@ impl Disk {
             full: Mutex::default(),
             synced: Mutex::new(Instant::now()),
             sync_due: AtomicBool::new(false),
+            unsynced: Mutex::default(),
             touched: Touched::default(),
             worker: Worker::default(),
             me: me.clone(),
@@ -156,7 +159,7 @@ impl Disk {
             let active = if let Some(active) = foreign.find_map(|tail| Active::adopt(tail, room)) {
                 active
             } else {
-                let created = Active::create(&self.layout, self.tuning.roll);
+                let created = Active::create(&self.layout, |id| self.views.segment(id, self.tuning.roll));
                 let active = created.map_err(|e| Error::io(&self.layout.segments, e))?;
                 self.views.publish()?;
                 active
@@ -216,14 +219,19 @@ impl Disk {
         self.touched.take().into_iter().map(|lead| (lead, now)).collect()
     }
 
+    /// The key to sign with.
+    fn key(&self) -> Option<&[u8; 32]> {
+        self.options.keys.first().map(SigningKey::bytes)
+    }
+
     /// Waits until the worker has nothing left to do.
     pub(crate) fn settle_down(&self) {
         self.worker.wait();
     }
 
     fn append(&self, frames: &[Frame<'_>]) -> Result<()> {
-        let mut writer = self.writer(Writer::size(frames, false))?;
-        writer.append(frames, None)?;
+        let mut writer = self.writer(Writer::size(frames, self.key().is_some()))?;
+        writer.append(frames, self.key())?;
         self.turn(&mut writer);
         self.settle(writer)
     }
@@ -244,6 +252,10 @@ impl Disk {
     fn put_large(&self, pending: Pending, digest: ValueDigest, fingerprint: TypeFingerprint) -> Result<()> {
         let sync = self.options.durability == Durability::Sync;
         let large = pending.name(&self.layout, &digest.digest(), sync)?;
+        if !sync {
+            self.unsynced.lock().push(large.path(&self.layout, &digest.digest()));
+            self.worker.ring(&self.me);
+        }
         let payload = large.bytes();
         let kind = Kind::Large;
         self.append(&[Frame { kind, key: digest.digest(), fingerprint, payload: &payload, call: None }])
@@ -269,7 +281,7 @@ impl Backend for Disk {
                 if header.kind == Kind::Value {
                     return segment.payload(offset, header, false);
                 }
-                large(segment, offset, header)?.view(&self.layout, &digest.digest())
+                large_view(&self.layout, segment, offset, header)
             })
         }))
     }
@@ -345,14 +357,15 @@ impl Backend for Disk {
         // The clock is given under the writer's lock; its size is the same whatever it is.
         let mut payload = Vec::with_capacity(512);
         record.encode(&call, 0, &mut payload);
-        let size = Writer::size(&[record_frame(record, call, &payload)], false)
-            + value.as_ref().map_or(0, |value| Writer::size(std::slice::from_ref(value), false));
+        let signed = self.key().is_some();
+        let size = Writer::size(&[record_frame(record, call, &payload)], signed)
+            + value.as_ref().map_or(0, |value| Writer::size(std::slice::from_ref(value), signed));
         let mut writer = self.writer(size)?;
         let clock = self.clock.load(Ordering::Relaxed) + 1;
         payload[..8].copy_from_slice(&clock.to_le_bytes());
         let frames: SmallVec<[Frame<'_>; 2]> =
             value.into_iter().chain([record_frame(record, call, &payload)]).collect();
-        writer.append(&frames, None)?;
+        writer.append(&frames, self.key())?;
         self.turn(&mut writer);
         self.clock.fetch_max(clock, Ordering::Relaxed);
         self.settle(writer)?;

@@ -39,5 +39,5 @@ pub use crate::digest::{
 pub use crate::error::{Error, Result};
 pub use crate::gc::{GcOptions, GcReport};
 pub use crate::record::{Argument, Dependency, Edge, Identity, Record, Stored};
-pub use crate::store::{Durability, Named, Options, Stats, Store};
+pub use crate::store::{Durability, Named, Options, SigningKey, Stats, Store};
 pub use crate::verify::{Damage, VerifyReport};

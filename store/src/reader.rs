@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::backend::TRACES;
 use crate::blob::Large;
 use crate::build::function_lead;
+use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::frame::{Header, Kind};
 use crate::layout::Layout;
@@ -226,4 +227,20 @@ impl View {
 /// What the frame of a large value says.
 pub(crate) fn large(segment: &Segment, offset: u64, header: &Header) -> Option<Large> {
     (header.kind == Kind::Large).then(|| Large::parse(&segment.payload(offset, header, true)?))?
+}
+
+/// The bytes of a large value. They are hashed first where nobody vouches for them: where a crash may have damaged them,
+/// or a signature is asked for, which covers their digest. Once a process.
+pub(crate) fn large_view(layout: &Layout, segment: &Segment, offset: u64, header: &Header) -> Option<Bytes> {
+    let large = large(segment, offset, header)?;
+    // The file's own mode says whether it is on the disk, so the frame's place in the segment does not matter.
+    let synced = large.is_synced(layout, &header.key);
+    let trusted = segment.trusts(offset, if synced { 0 } else { u64::MAX });
+    if !trusted {
+        if !large.is_whole(layout, &header.key) {
+            return None;
+        }
+        segment.set_checked(offset);
+    }
+    large.view(layout, &header.key)
 }

@@ -2,6 +2,7 @@
 //!
 //! Whatever the bytes are, reading gives a frame whose checks hold, or nothing.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -9,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use parking_lot::RwLock;
 use rkyv::util::AlignedVec;
 
 use crate::bytes::{Bytes, Map};
 use crate::digest::CallKey;
-use crate::frame::{HEADER, HEADER_SIZE, Header, Kind, LIVE, Seed, check};
+use crate::frame::{ALIGN, HEADER, HEADER_SIZE, Header, Kind, LIVE, SIGNATURE_SIZE, Seed, check};
 use crate::layout;
 use crate::record::Record;
+use crate::store::SigningKey;
 
 /// Values below this are copied out and checked; larger ones are mapped.
 pub(crate) const COPIED: u64 = 16 * 1024;
@@ -107,7 +110,14 @@ pub(crate) struct Segment {
     opened: OnceLock<Option<Opened>>,
     /// Bytes up to here are on the disk, whatever boot wrote them.
     synced: AtomicU64,
+    /// If there are any, only frames signed with one of them count.
+    keys: Keys,
+    /// Mapped payloads that this process has checked: once is enough.
+    checked: RwLock<HashSet<u64>>,
 }
+
+/// Keys that frames may be signed with.
+pub(crate) type Keys = Arc<[SigningKey]>;
 
 struct Opened {
     header: Option<SegmentHeader>,
@@ -117,7 +127,7 @@ struct Opened {
 }
 
 impl Segment {
-    pub(crate) fn new(directory: &Path, id: SegmentId, reserve: u64) -> Self {
+    pub(crate) fn new(directory: &Path, id: SegmentId, reserve: u64, keys: Keys) -> Self {
         Self {
             id,
             seed: Seed::of(&id.0),
@@ -125,6 +135,8 @@ impl Segment {
             reserve,
             opened: OnceLock::new(),
             synced: AtomicU64::new(0),
+            keys,
+            checked: RwLock::default(),
         }
     }
 
@@ -277,8 +289,40 @@ impl Segment {
                 Bytes::owned(copy)
             }
         };
-        let skip = view.is_mapped() && !checked && !self.doubtful(start + header.length);
-        (skip || header.fits(self.seed, &view)).then_some(view)
+        if view.is_mapped() && !checked && self.trusts(offset, start + header.length) {
+            return Some(view);
+        }
+        let sound = self.fits(offset, header, &view);
+        if sound && view.is_mapped() {
+            self.set_checked(offset);
+        }
+        sound.then_some(view)
+    }
+
+    /// May the content of the frame at `offset`, which ends at `end`, be taken for what was written without looking?
+    pub(crate) fn trusts(&self, offset: u64, end: u64) -> bool {
+        (self.keys.is_empty() && !self.doubtful(end)) || self.checked.read().contains(&offset)
+    }
+
+    /// The content of the frame at `offset` was looked at and is sound.
+    pub(crate) fn set_checked(&self, offset: u64) {
+        self.checked.write().insert(offset);
+    }
+
+    /// Is this the payload that was written, by somebody with a key if keys are asked for?
+    fn fits(&self, offset: u64, header: &Header, payload: &[u8]) -> bool {
+        header.fits(self.seed, payload) && (self.keys.is_empty() || self.is_signed(offset, header, payload))
+    }
+
+    fn is_signed(&self, offset: u64, header: &Header, payload: &[u8]) -> bool {
+        let mut signature = [0; SIGNATURE_SIZE];
+        let at = offset + HEADER + header.length.next_multiple_of(ALIGN);
+        header.signed
+            && self.read_at(at, &mut signature).is_ok()
+            && self.keys.iter().any(|key| {
+                // Compared in constant time.
+                blake3::Hash::from(header.signature(key.bytes(), payload)) == blake3::Hash::from(signature)
+            })
     }
 
     /// Does the payload's check hold?
@@ -287,7 +331,7 @@ impl Segment {
         usize::try_from(header.length)
             .ok()
             .and_then(|length| self.bytes(offset + HEADER, length, &mut buffer))
-            .is_some_and(|payload| header.fits(self.seed, payload))
+            .is_some_and(|payload| self.fits(offset, header, payload))
     }
 
     /// The live, undamaged record at `offset`.
@@ -295,7 +339,7 @@ impl Segment {
         let header = self.frame(offset).filter(|header| header.live && header.kind == Kind::Record)?;
         let mut buffer = AlignedVec::new();
         let payload = self.bytes(offset + HEADER, usize::try_from(header.length).ok()?, &mut buffer)?;
-        header.fits(self.seed, payload).then(|| Record::decode(CallKey::new(header.key), payload))?
+        self.fits(offset, &header, payload).then(|| Record::decode(CallKey::new(header.key), payload))?
     }
 
     /// Visits the frames from `from` on, reading by `pread`: header, offset, and up to [`PREFIX`] bytes of payload.
@@ -320,7 +364,7 @@ impl Segment {
                     at = end;
                     scan.end = end;
                 }
-                _ => match window.next_header(at + crate::frame::ALIGN)? {
+                _ => match window.next_header(at + ALIGN)? {
                     Some(next) => at = next,
                     None => break,
                 },
@@ -390,7 +434,7 @@ impl Window<'_> {
             {
                 return Ok(Some(at));
             }
-            at += crate::frame::ALIGN;
+            at += ALIGN;
         }
         Ok(None)
     }

@@ -42,6 +42,30 @@ pub struct Options {
     pub read_only: bool,
     /// When a put counts as done.
     pub durability: Durability,
+    /// If there are any: what is put is signed with the first, and only what is signed with one of them is found.
+    /// They keep out what somebody without a key put into a shared directory; they hide nothing.
+    pub keys: Vec<SigningKey>,
+}
+
+/// A secret that entries are signed with.
+#[derive(Clone)]
+pub struct SigningKey([u8; 32]);
+
+impl SigningKey {
+    /// Makes a key of 32 bytes, which ought to be random.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
 }
 
 /// What a digest prefix can name.

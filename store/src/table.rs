@@ -237,7 +237,7 @@ impl Table {
             segment.set_synced(covered.synced);
         }
         let start = header.size();
-        Ok(Some(Self { header, segments, map: Map::new(&file, length)?, start }))
+        Ok(Some(Self { header, segments, map: Map::uncapped(&file, length)?, start }))
     }
 
     fn read_header(file: &File, length: u64) -> io::Result<Option<TableHeader>> {

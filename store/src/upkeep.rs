@@ -143,6 +143,10 @@ impl Disk {
 
 impl Work for Disk {
     fn work(&self) {
+        for path in std::mem::take(&mut *self.unsynced.lock()) {
+            // Gone again already, or still there and doubted after the next boot.
+            let _ = crate::blob::sync(&path);
+        }
         let done = self.publish_full().and_then(|()| {
             // Somebody else is at it: they do it for us.
             let Ok(_lock) = self.maintenance(Duration::ZERO) else { return Ok(()) };

@@ -56,16 +56,14 @@ impl Disk {
         let mut ids: Vec<_> = segment_ids(&self.layout).map_err(wrap)?.into_iter().collect();
         ids.sort_unstable();
         for id in ids {
-            let segment = Arc::new(Segment::new(&self.layout.segments, id, 0));
+            let segment = Arc::new(self.views.segment(id, 0));
             self.verify_segment(&segment, repair, &mut eviction, &mut report);
         }
         report.repaired += eviction.finish()?;
         let mut dropped = false;
         for id in table_ids(&self.layout).map_err(wrap)? {
             let path = id.path(&self.layout.tables);
-            let open = Table::open(&self.layout.tables, id, |id| {
-                Arc::new(Segment::new(&self.layout.segments, id, 0))
-            });
+            let open = Table::open(&self.layout.tables, id, |id| Arc::new(self.views.segment(id, 0)));
             let what = match open {
                 Ok(Some(table)) => match wrong_entry(&table) {
                     None => continue,

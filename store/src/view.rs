@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::{Error, Result};
 use crate::frame::HEADER;
 use crate::layout::{self, Layout};
-use crate::segment::{Segment, SegmentId};
+use crate::segment::{Keys, Segment, SegmentId};
 use crate::table::{Table, TableId};
 use crate::tail::{Class, Tail};
 
@@ -80,18 +80,24 @@ pub(crate) struct Views {
     layout: Layout,
     /// Room for growth in the maps of segments.
     reserve: u64,
+    keys: Keys,
     current: RwLock<Arc<View>>,
     /// Held by whoever replaces the view.
     changing: Mutex<Option<fs::File>>,
 }
 
 impl Views {
-    pub(crate) fn new(layout: Layout, reserve: u64) -> Self {
-        Self { layout, reserve, current: RwLock::default(), changing: Mutex::new(None) }
+    pub(crate) fn new(layout: Layout, reserve: u64, keys: Keys) -> Self {
+        Self { layout, reserve, keys, current: RwLock::default(), changing: Mutex::new(None) }
     }
 
     pub(crate) fn get(&self) -> Arc<View> {
         self.current.read().clone()
+    }
+
+    /// A segment of this store, with room for growth in its map.
+    pub(crate) fn segment(&self, id: SegmentId, reserve: u64) -> Segment {
+        Segment::new(&self.layout.segments, id, reserve, self.keys.clone())
     }
 
     /// Says to other processes that files came or went.
@@ -168,7 +174,7 @@ impl Views {
         let old = self.get();
         let mut segments = HashMap::new();
         let mut segment = |id| {
-            let new = || Arc::new(Segment::new(&self.layout.segments, id, self.reserve));
+            let new = || Arc::new(self.segment(id, self.reserve));
             let known = old.segments.get(&id).filter(|segment| !segment.failed());
             segments.entry(id).or_insert_with(|| known.cloned().unwrap_or_else(new)).clone()
         };

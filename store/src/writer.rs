@@ -51,12 +51,12 @@ pub(crate) struct Active {
 
 impl Active {
     /// Starts a segment: written and locked under a temporary name, then made visible.
-    pub(crate) fn create(layout: &Layout, reserve: u64) -> io::Result<Self> {
+    pub(crate) fn create(layout: &Layout, segment: impl Fn(SegmentId) -> Segment) -> io::Result<Self> {
         loop {
             let (file, temporary) = layout::create_temporary(&layout.segments)?;
             let id = SegmentId::random();
             let header = SegmentHeader { id, host: Host::this(), created_ms: now_ms() };
-            let segment = Segment::new(&layout.segments, id, reserve);
+            let segment = segment(id);
             let made = write_all(&file, &mut [IoSlice::new(&header.bytes())], 0)
                 .and_then(|()| layout::try_lock(&file))
                 .and_then(|locked| {

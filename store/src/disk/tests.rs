@@ -237,3 +237,281 @@ fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Makes the only segment look as if it had been written in another boot.
+fn age(dir: &Path) {
+    let file = std::fs::read_dir(dir.join("v1/segments")).unwrap().next().unwrap().unwrap().path();
+    let mut content = std::fs::read(&file).unwrap();
+    let mut header = crate::segment::SegmentHeader::parse(content.first_chunk().unwrap()).unwrap();
+    header.host.boot ^= 1;
+    content[..64].copy_from_slice(&header.bytes());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, content).unwrap();
+}
+
+/// Flips a byte in the middle of the file that holds these bytes.
+fn damage(dir: &Path, needle: &[u8]) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damage(&path, needle);
+            continue;
+        }
+        let mut content = std::fs::read(&path).unwrap();
+        if let Some(at) = content.windows(64).position(|window| window == &needle[..64]) {
+            content[at + needle.len() / 2] ^= 1;
+            let mode = std::fs::metadata(&path).unwrap().permissions();
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, mode).unwrap();
+        }
+    }
+}
+
+#[test]
+fn rule_15_and_17_what_another_boot_left_unsynced_is_checked_at_first_touch() {
+    for length in [100, 50_000, 2 << 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = open(dir.path());
+        disk.put_value(digest(1), FP, &bytes(1, length)).unwrap();
+        disk.put_value(digest(2), FP, &bytes(2, length)).unwrap();
+        disk.settle_down();
+        drop(disk);
+        // The worker has brought a large value to the disk; take that back.
+        for entry in std::fs::read_dir(dir.path().join("v1/values")).unwrap() {
+            for file in std::fs::read_dir(entry.unwrap().path()).unwrap() {
+                use std::os::unix::fs::PermissionsExt;
+                let mode = std::fs::Permissions::from_mode(0o600);
+                std::fs::set_permissions(file.unwrap().path(), mode).unwrap();
+            }
+        }
+        damage(dir.path(), &bytes(1, length));
+        if length > 16 * 1024 {
+            assert!(
+                open(dir.path()).value(&digest(1), FP).unwrap().is_some(),
+                "not looked at in the same boot"
+            );
+        }
+        age(dir.path());
+        let disk = open(dir.path());
+        assert_eq!(disk.value(&digest(1), FP).unwrap(), None, "{length}");
+        let view = disk.value(&digest(2), FP).unwrap().unwrap();
+        assert_eq!(view[..], bytes(2, length)[..]);
+        // Nobody appends to what another boot began.
+        disk.put_value(digest(3), FP, b"x").unwrap();
+        assert_eq!(disk.stats().unwrap().segments, 2);
+    }
+}
+
+#[test]
+fn rule_17_a_table_that_was_never_on_the_disk_does_not_count_after_a_reboot() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 1 << 20, 5);
+    fill(&disk, 0..20);
+    disk.settle_down();
+    let before = disk.views.get().tables.len();
+    assert!(before > 0);
+    drop(disk);
+    for (unsynced, counted) in [(true, 0), (false, before)] {
+        for entry in std::fs::read_dir(dir.path().join("v1/tables")).unwrap() {
+            let path = entry.unwrap().path();
+            let content = std::fs::read(&path).unwrap();
+            let mut header = crate::table::TableHeader::parse(&content, content.len() as u64).unwrap();
+            header.boot = crate::segment::Host::this().boot ^ 1;
+            header.synced = !unsynced;
+            let head = header.bytes();
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, [&head, &content[head.len()..]].concat()).unwrap();
+        }
+        let disk = open(dir.path());
+        assert_eq!(disk.views.get().tables.len(), counted);
+        assert_whole(&disk, 0..20, "after a reboot");
+    }
+}
+
+#[test]
+fn rule_17_sync_is_due_by_time_and_makes_a_synced_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    fill(&disk, 0..5);
+    disk.settle_down();
+    assert!(disk.views.get().tables.is_empty());
+    *disk.synced.lock() = Instant::now().checked_sub(INTERVAL).unwrap();
+    fill(&disk, 5..6);
+    disk.settle_down();
+    let view = disk.views.get();
+    assert!(!view.tables.is_empty() && view.tables.iter().all(|table| table.header.synced));
+    assert!(view.tables.iter().flat_map(|table| &table.header.covered).all(|c| c.synced == c.to));
+    assert_whole(&disk, 0..6, "after the sync");
+}
+
+#[test]
+fn rule_19_only_what_was_signed_with_a_known_key_is_found() {
+    let keys = |keys: &[u8]| Options {
+        keys: keys.iter().map(|key| SigningKey::new([*key; 32])).collect(),
+        ..Options::default()
+    };
+    assert_eq!(format!("{:?}", keys(&[1]).keys), "[SigningKey(..)]");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let put = |disk: &Disk, i: u64| {
+        disk.put_value(digest(i), FP, &bytes(i, 200)).unwrap();
+        disk.put_value(digest(100 + i), FP, &bytes(i, 40_000)).unwrap();
+        disk.put_value(digest(200 + i), FP, &bytes(i, 2 << 20)).unwrap();
+        disk.put_record(&record(i, i), None).unwrap();
+        disk.put_note(1, &digest(i).digest(), b"note").unwrap();
+    };
+    let found = |disk: &Disk, i: u64| {
+        let all = [
+            disk.value(&digest(i), FP).unwrap().is_some(),
+            disk.value(&digest(100 + i), FP).unwrap().is_some(),
+            disk.value(&digest(200 + i), FP).unwrap().is_some(),
+            !disk.records(&record(i, i).key).unwrap().is_empty(),
+            disk.note(1, &digest(i).digest()).unwrap().is_some(),
+        ];
+        assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+        all[0]
+    };
+    put(&open(path), 0);
+    put(&Disk::open(path, keys(&[1])).unwrap(), 1);
+    put(&Disk::open(path, keys(&[2, 1])).unwrap(), 2);
+    for (with, expected) in [
+        (&[][..], [true, true, true]),
+        (&[1], [false, true, false]),
+        (&[2], [false, false, true]),
+        (&[3, 2, 1], [false, true, true]),
+        (&[3], [false, false, false]),
+    ] {
+        let disk = Disk::open(path, keys(with)).unwrap();
+        assert_eq!([0, 1, 2].map(|i| found(&disk, i)), expected, "{with:?}");
+    }
+    // What is there unsigned is put again, signed; and signatures survive compaction.
+    let disk = Disk::open(path, keys(&[1])).unwrap();
+    put(&disk, 0);
+    assert!(found(&disk, 0));
+    for i in [0, 1] {
+        disk.put_record(&record(500 + i, 100 + i), None).unwrap();
+        disk.put_record(&record(600 + i, 200 + i), None).unwrap();
+    }
+    disk.collect_garbage(&GcOptions::default()).unwrap();
+    assert!(found(&disk, 0) && found(&disk, 1));
+    // A changed payload is noticed even where it would only be mapped.
+    drop(disk);
+    damage(path, &bytes(1, 40_000));
+    let disk = Disk::open(path, keys(&[1])).unwrap();
+    assert_eq!(disk.value(&digest(101), FP).unwrap(), None);
+}
+
+#[test]
+fn rule_24_a_reserve_is_kept_and_given_up_by_gc() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    assert!(!disk.layout.reserve().exists());
+    fill(&disk, 0..1);
+    let kept = std::fs::metadata(disk.layout.reserve()).unwrap();
+    assert_eq!(kept.len(), 1 << 20);
+    assert!(kept.blocks() * 512 >= 1 << 20, "real blocks, not a hole");
+    disk.collect_garbage(&GcOptions::default()).unwrap();
+    assert!(disk.layout.reserve().exists(), "taken back afterwards");
+}
+
+#[test]
+fn rule_25_descriptors_are_closed_and_maps_are_capped() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 4_000, 8);
+    fill(&disk, 0..200);
+    disk.settle_down();
+    drop(disk);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let disk = tuned(dir.path(), 4_000, 8);
+    let before = descriptors();
+    assert!(disk.stats().unwrap().segments > 20);
+    assert_whole(&disk, 0..200, "mapped");
+    // Other tests run beside this one; sealed segments would need dozens.
+    assert!(descriptors() < before + 15, "{} before, {} after", before, descriptors());
+    drop(disk);
+    let _few = crate::bytes::allow_maps(0);
+    let disk = tuned(dir.path(), 4_000, 8);
+    assert_whole(&disk, 0..200, "without a map");
+    disk.put_value(digest(9000), FP, &bytes(9000, 50_000)).unwrap();
+    disk.put_value(digest(9001), FP, &bytes(9001, 2 << 20)).unwrap();
+    for (i, length) in [(9000, 50_000), (9001, 2 << 20)] {
+        let found = disk.value(&digest(i), FP).unwrap().unwrap();
+        assert!(!found.is_mapped());
+        assert_eq!(found[..], bytes(i, length)[..]);
+    }
+}
+
+#[test]
+fn rule_10_the_generation_changes_with_every_publication() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 1 << 20, 4);
+    let word = || std::fs::read(disk.layout.generation()).unwrap_or_default();
+    let mut seen = vec![word()];
+    for i in 0..5 {
+        fill(&disk, i * 5..i * 5 + 5);
+        disk.settle_down();
+        assert!(!seen.contains(&word()));
+        seen.push(word());
+    }
+}
+
+#[test]
+fn rule_02_a_lock_on_a_file_that_lost_its_name_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    fill(&disk, 0..3);
+    let path = disk.views.get().tails[0].segment.path.clone();
+    let file = layout::open(&path).unwrap();
+    assert!(layout::still_named(&file, &path));
+    assert!(!layout::try_lock(&file).unwrap(), "its writer has it");
+    drop(disk);
+    let moved = path.with_extension("moved");
+    std::fs::rename(&path, &moved).unwrap();
+    assert!(!layout::still_named(&file, &path));
+    std::fs::copy(&moved, &path).unwrap();
+    assert!(!layout::still_named(&file, &path), "another file under the same name");
+}
+
+#[test]
+fn rule_03_what_is_not_clean_or_not_ours_is_sealed_and_not_appended_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    fill(&disk, 0..3);
+    let path = disk.views.get().tails[0].segment.path.clone();
+    drop(disk);
+    // A writer that was killed in the middle of a frame.
+    let clean = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&clean[..], &clean[64..150]].concat()).unwrap();
+    let torn = std::fs::metadata(&path).unwrap().len();
+    let disk = open(dir.path());
+    fill(&disk, 3..5);
+    assert_whole(&disk, 0..5, "beside a torn segment");
+    let meta = std::fs::metadata(&path).unwrap();
+    assert_eq!(meta.len(), torn, "never cut or appended to");
+    assert!(layout::is_sealed(&meta));
+    assert_eq!(disk.stats().unwrap().segments, 2);
+}
+
+#[test]
+fn rule_18_a_clock_that_jumps_back_changes_nothing() {
+    // Logical time is counted, never read from a clock: a record made "earlier" by the wall clock is newer here.
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    let at = |created_ms, result| Record { created_ms, ..record(1, result) };
+    disk.put_record(&at(2_000_000_000_000, 1), None).unwrap();
+    disk.put_record(&at(1_000, 2), None).unwrap();
+    let newest = disk.newest(&record(1, 0).identity.id()).unwrap().unwrap();
+    assert_eq!(newest.result.digest, digest(2));
+}
+
+#[test]
+fn rule_14_equal_digests_of_two_types_are_two_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    disk.put_value(digest(1), TypeFingerprint(1), b"as one type").unwrap();
+    assert_eq!(disk.value(&digest(1), TypeFingerprint(2)).unwrap(), None, "bytes of another type are a miss");
+    disk.put_value(digest(1), TypeFingerprint(2), b"as another").unwrap();
+    assert_eq!(disk.value(&digest(1), TypeFingerprint(1)).unwrap().as_deref(), Some(&b"as one type"[..]));
+    assert_eq!(disk.value(&digest(1), TypeFingerprint(2)).unwrap().as_deref(), Some(&b"as another"[..]));
+}
