@@ -185,6 +185,19 @@ fn what_is_not_rust_is_counted_and_no_failure() {
 }
 
 #[test]
+fn by_default_it_measures_what_cargo_downloaded() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_atlas"))
+        .args(["--limit", "2", "--rows", "1", "--cache"])
+        .arg(cache.path())
+        .output()
+        .unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(table.contains("\n… and 1 more ") && table.contains("\n2 packages "), "{table}");
+}
+
+#[test]
 fn a_missing_folder_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_atlas")).arg("no/such/folder").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
