@@ -4,16 +4,29 @@
 //! call runs uncached, and the first such fault is told once.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use fleche_store::{Options, Store};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::error::Result;
 use crate::events::{Event, Events, Stats};
 use crate::graph::Graph;
 use crate::input::Files;
+
+/// The caches of this process, for whoever must tell them all of a change.
+static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+
+/// Calls `f` with every live cache of this process.
+pub(crate) fn for_each(f: impl Fn(&Cache)) {
+    let mut live = Vec::new();
+    CACHES.lock().retain(|cache| {
+        live.extend(cache.upgrade().map(Cache));
+        cache.strong_count() > 0
+    });
+    live.iter().for_each(f);
+}
 
 /// Where results are kept and found. Cheap to clone; clones are the same cache.
 ///
@@ -83,14 +96,16 @@ impl Cache {
     fn over(store: Option<Store>, root: &Path) -> Self {
         // Paths are compared with what the system reports as working directory, which has no links in it.
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        Self(Arc::new(Inner {
+        let cache = Self(Arc::new(Inner {
             files: Files::new(root, store.clone()),
             store,
             graph: RwLock::new(Arc::new(Graph::new())),
             node_budget: AtomicUsize::new(NODE_BUDGET),
             events: Events::default(),
             warned: AtomicBool::new(false),
-        }))
+        }));
+        CACHES.lock().push(Arc::downgrade(&cache.0));
+        cache
     }
 
     /// The store beneath; `None` for [`Cache::void`].

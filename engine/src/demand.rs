@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::events::{Event, Fate};
 use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
-use crate::graph::{self, Diverged, Hit, Link, Memo, NodeId, To};
+use crate::graph::{self, Hit, Link, Memo, NodeId, To};
 use crate::registry::{self, Definition};
 use crate::restore::{self, Arguments};
 use crate::revision::Apart;
@@ -81,18 +81,17 @@ fn claim_once(place: &Place, call: CallId) -> Claim {
 
 /// The answer, if it is known to hold in this revision already.
 fn verified(place: &Place, node: NodeId, call: CallId, key: Option<CallKey>) -> Option<Hit> {
-    match place.graph.peek(node, key, &place.revision) {
-        Ok(hit) => hit,
-        Err(Diverged) => {
-            let apart = place.revision.apart(place.cache.number(), call)?;
-            key.is_none_or(|key| key == apart.key).then_some(Hit {
-                result: apart.result,
-                value: None,
-                ran: apart.ran,
-                known: true,
-            })
-        }
+    if let Ok(hit) = place.graph.peek(node, key, &place.revision) {
+        return hit;
     }
+    // The graph has moved on; this revision keeps its own account.
+    let apart = place.revision.apart(place.cache.number(), call)?;
+    key.is_none_or(|key| key == apart.key).then_some(Hit {
+        result: apart.result,
+        value: None,
+        ran: apart.ran,
+        known: true,
+    })
 }
 
 fn verify(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Option<Hit> {
@@ -213,14 +212,13 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
         return None;
     }
     let mut record = None;
-    let key = match place.graph.key(node) {
-        Some(key) => key,
-        None => {
-            let newest = place.cache.ask(|store| store.newest(&call))??;
-            let definition = registry::find(&newest.identity)?;
-            record = Some(newest);
-            definition.key(call, (definition.fingerprint?)())
-        }
+    let key = if let Some(key) = place.graph.key(node) {
+        key
+    } else {
+        let newest = place.cache.ask(|store| store.newest(&call))??;
+        let definition = registry::find(&newest.identity)?;
+        record = Some(newest);
+        definition.key(call, (definition.fingerprint?)())
     };
     match demand(place, node, call, key, effort) {
         Demand::Holds(hit) => Some(hit),

@@ -31,6 +31,11 @@ pub(crate) fn last_change() -> u64 {
     CHANGES.load(Ordering::Acquire)
 }
 
+/// Numbers a change.
+pub(crate) fn count_change() -> u64 {
+    CHANGES.fetch_add(1, Ordering::AcqRel) + 1
+}
+
 /// A node's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct NodeId(u32);
@@ -94,7 +99,7 @@ struct InputNode {
 
 #[derive(Debug, Default)]
 struct Nodes {
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     by_call: HashMap<CallId, NodeId>,
     inputs: HashMap<InputId, InputNode>,
     /// The last change of an input's digest, and the revision that saw it.
@@ -107,12 +112,14 @@ struct Nodes {
 /// Values at hand may weigh this much together; beyond it all are let go and come back from the store.
 const MOST_VALUE_BYTES: usize = 256 << 20;
 
+type ShortCuts = HashMap<Box<[u8]>, (NodeId, CallKey)>;
+
 /// The graph of one cache.
 #[derive(Debug)]
 pub(crate) struct Graph {
     nodes: RwLock<Nodes>,
     /// From a function and the canonical bytes of its arguments straight to the node.
-    short_cuts: RwLock<HashMap<Box<[u8]>, (NodeId, CallKey)>>,
+    short_cuts: RwLock<ShortCuts>,
 }
 
 /// The revision looked at a picture that the graph has left.
@@ -125,19 +132,19 @@ impl Nodes {
     }
 
     fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.0 as usize]
+        &self.all[id.0 as usize]
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.nodes[id.0 as usize]
+        &mut self.all[id.0 as usize]
     }
 
     fn intern(&mut self, call: CallId) -> NodeId {
         if let Some(id) = self.by_call.get(&call) {
             return *id;
         }
-        let id = NodeId(u32::try_from(self.nodes.len()).expect("the node budget is far below"));
-        self.nodes.push(Node {
+        let id = NodeId(u32::try_from(self.all.len()).expect("the node budget is far below"));
+        self.all.push(Node {
             call,
             memo: None,
             clean: false,
@@ -167,6 +174,14 @@ impl Nodes {
         Ok(Some(Hit { result: memo.result, value: memo.value.clone(), ran, known }))
     }
 
+    /// The answer in a revision that begins now.
+    fn peek_now(&self, id: NodeId, key: CallKey) -> Option<Hit> {
+        let node = self.node(id);
+        let memo = node.memo.as_ref().filter(|memo| memo.key == key)?;
+        let holds = node.clean && !node.external;
+        holds.then(|| Hit { result: memo.result, value: memo.value.clone(), ran: false, known: false })
+    }
+
     /// Whether the link's end is clean and has the digest observed.
     fn holds(&self, link: &Link) -> bool {
         match link.to {
@@ -183,7 +198,7 @@ impl Nodes {
 
     fn is_external(&self, links: &[Link]) -> bool {
         links.iter().any(|link| match link.to {
-            To::Input(_) => true,
+            To::Input(input) => !input.is_told(),
             To::Node(id) => self.node(id).external,
         })
     }
@@ -213,8 +228,11 @@ impl Nodes {
     /// Enters `id` among the dependents of what it links to and did not link to before.
     fn enter(&mut self, id: NodeId, links: &[Link], before: &[Link]) {
         let few = before.len() <= 16;
-        let old: foldhash::HashSet<u64> =
-            if few { Default::default() } else { before.iter().map(|link| link.to.number()).collect() };
+        let old: foldhash::HashSet<u64> = if few {
+            foldhash::HashSet::default()
+        } else {
+            before.iter().map(|link| link.to.number()).collect()
+        };
         for link in links {
             let was = if few {
                 before.iter().any(|old| old.to == link.to)
@@ -253,7 +271,7 @@ impl Nodes {
     fn keep_value(&mut self, id: NodeId, value: Bytes) {
         self.value_bytes += value.len();
         if self.value_bytes > MOST_VALUE_BYTES {
-            for node in &mut self.nodes {
+            for node in &mut self.all {
                 if let Some(memo) = &mut node.memo {
                     memo.value = None;
                 }
@@ -282,7 +300,7 @@ impl Graph {
 
     /// How many calls it knows.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.read().nodes.len()
+        self.nodes.read().all.len()
     }
 
     /// The call's node.
@@ -308,17 +326,10 @@ impl Graph {
     pub(crate) fn peek_short(&self, bytes: &[u8], revision: Option<&Revision>) -> Option<(CallId, Hit)> {
         let (id, key) = *self.short_cuts.read().get(bytes)?;
         let nodes = self.nodes.read();
-        let hit = match revision {
-            Some(revision) => nodes.peek(id, Some(key), revision).ok()??,
-            None => {
-                let node = nodes.node(id);
-                let memo = node.memo.as_ref().filter(|memo| memo.key == key)?;
-                if !node.clean || node.external {
-                    return None;
-                }
-                Hit { result: memo.result, value: memo.value.clone(), ran: false, known: false }
-            }
-        };
+        let hit = revision.map_or_else(
+            || nodes.peek_now(id, key),
+            |revision| nodes.peek(id, Some(key), revision).ok().flatten(),
+        )?;
         Some((nodes.node(id).call, hit))
     }
 
@@ -431,6 +442,19 @@ impl Graph {
             .collect()
     }
 
+    /// Takes note that the program has set an input. Revisions under way are diverged if it was known.
+    pub(crate) fn set(&self, input: InputId, digest: Digest, change: u64) {
+        let mut nodes = self.nodes.write();
+        let Some(known) = nodes.inputs.get_mut(&input) else { return };
+        if known.digest.replace(digest).is_none_or(|before| before == digest) {
+            return;
+        }
+        let above = known.dependents.clone();
+        nodes.last_change = nodes.last_change.max(change);
+        nodes.changer = 0;
+        nodes.push_dirt(above);
+    }
+
     /// Takes note of an input's digest in a revision, and pushes dirt if that is news.
     pub(crate) fn saw(&self, input: InputId, digest: Digest, revision: &Revision) {
         if self.nodes.read().inputs.get(&input).is_some_and(|known| known.digest == Some(digest)) {
@@ -445,7 +469,7 @@ impl Graph {
             Some(before) if before != digest => known.dependents.clone(),
             _ => return,
         };
-        nodes.last_change = CHANGES.fetch_add(1, Ordering::AcqRel) + 1;
+        nodes.last_change = count_change();
         nodes.changer = revision.stamp();
         nodes.push_dirt(above);
     }

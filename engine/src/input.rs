@@ -22,9 +22,12 @@ pub(crate) enum Input {
     Tree(PathBuf),
     /// The working directory as seen from this root, for whoever used a relative path.
     WorkingDirectory(PathBuf),
+    /// A value that the program sets.
+    Named(String),
 }
 
-/// An input's number in this process.
+/// An input's number in this process. The highest bit is set if graphs are told of its changes, so that it need not
+/// be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct InputId(u32);
 
@@ -33,6 +36,8 @@ struct Numbers {
     ids: HashMap<Arc<Input>, InputId>,
     inputs: Vec<Arc<Input>>,
 }
+
+const TOLD: u32 = 1 << 31;
 
 static NUMBERS: LazyLock<RwLock<Numbers>> = LazyLock::new(RwLock::default);
 
@@ -43,8 +48,8 @@ impl Input {
             return *id;
         }
         let mut numbers = NUMBERS.write();
-        let next =
-            InputId(u32::try_from(numbers.inputs.len()).expect("fewer inputs than there is memory for"));
+        let number = u32::try_from(numbers.inputs.len()).expect("fewer inputs than there is memory for");
+        let next = InputId(if matches!(self, Self::Named(_)) { number | TOLD } else { number });
         let input = Arc::new(self);
         let id = *numbers.ids.entry(input.clone()).or_insert(next);
         if id == next {
@@ -55,13 +60,18 @@ impl Input {
 }
 
 impl InputId {
+    /// Whether graphs are told of its changes.
+    pub(crate) fn is_told(self) -> bool {
+        self.0 & TOLD != 0
+    }
+
     /// The bare number.
     pub(crate) fn number(self) -> u32 {
         self.0
     }
 
     fn input(self) -> Arc<Input> {
-        NUMBERS.read().inputs[self.0 as usize].clone()
+        NUMBERS.read().inputs[(self.0 & !TOLD) as usize].clone()
     }
 }
 
@@ -69,6 +79,7 @@ impl InputId {
 const FILE: u16 = 1;
 const TREE: u16 = 2;
 const WORKING_DIRECTORY: u16 = 3;
+const NAMED: u16 = 4;
 
 /// Digests that no file's content can have: derived in a domain of their own.
 fn marker(name: &str) -> Digest {
@@ -90,6 +101,7 @@ pub(crate) fn describe(kind: u16, name: &[u8]) -> String {
         FILE => path(),
         TREE => format!("{}/**", path()),
         WORKING_DIRECTORY => "working directory".into(),
+        NAMED => format!("input {:?}", String::from_utf8_lossy(name)),
         _ => format!("an input of kind {kind}, which this version does not know"),
     }
 }
@@ -150,6 +162,7 @@ impl Files {
             Input::File(path) => (FILE, self.name(path)),
             Input::Tree(path) => (TREE, self.name(path)),
             Input::WorkingDirectory(_) => (WORKING_DIRECTORY, Vec::new()),
+            Input::Named(name) => (NAMED, name.clone().into_bytes()),
         };
         Dependency::Input { kind, name }
     }
@@ -164,6 +177,7 @@ impl Files {
             FILE => Input::File(self.root.join(bytes_path(name)?)).id(),
             TREE => Input::Tree(self.root.join(bytes_path(name)?)).id(),
             WORKING_DIRECTORY => self.working_directory(),
+            NAMED => named(String::from_utf8(name.to_vec()).ok()?),
             _ => return None,
         })
     }
@@ -174,6 +188,8 @@ impl Files {
             Input::File(path) => self.digest(path).ok(),
             Input::Tree(path) => self.tree(path).ok(),
             Input::WorkingDirectory(root) => where_we_are(root).ok(),
+            // Told, not looked at: see `Revision::observe`.
+            Input::Named(_) => None,
         }
     }
 
@@ -286,6 +302,11 @@ pub(crate) fn file(path: &Path) -> InputId {
 /// A directory with all that is in it, as an input.
 pub(crate) fn tree(path: &Path) -> InputId {
     Input::Tree(whole(path)).id()
+}
+
+/// A value that the program sets, as an input.
+pub(crate) fn named(name: String) -> InputId {
+    Input::Named(name).id()
 }
 
 /// The path from the file system's root. Nothing is resolved: `a/../b` may lead elsewhere than `b`.

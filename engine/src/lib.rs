@@ -55,6 +55,7 @@ mod frame;
 pub mod fs;
 mod graph;
 mod input;
+mod named;
 #[doc(hidden)]
 pub mod private;
 mod registry;
@@ -76,6 +77,7 @@ pub use crate::error::{Error, Result};
 pub use crate::events::{Event, Fate, Stats};
 pub use crate::fanout::{FanOut, Spawned, join, par_map, scope};
 pub use crate::fingerprint::Fingerprint;
+pub use crate::named::Input;
 pub use crate::registry::{Definition, functions};
 pub use crate::scope::{IntoCache, Scope, cache, current_cache, frozen};
 pub use crate::value::{Value, View};

@@ -69,17 +69,14 @@ impl Call {
     pub fn argument<T: serde::Serialize + ?Sized>(&mut self, argument: &T) {
         match canonical::encode(argument) {
             Ok(encoding) => {
-                let long = match encoding.short() {
-                    Some(short) => {
-                        self.bytes.push(0);
-                        self.bytes.extend_from_slice(short);
-                        false
-                    }
-                    None => {
-                        self.bytes.push(1);
-                        self.bytes.extend_from_slice(encoding.digest().digest().as_bytes());
-                        true
-                    }
+                let long = if let Some(short) = encoding.short() {
+                    self.bytes.push(0);
+                    self.bytes.extend_from_slice(short);
+                    false
+                } else {
+                    self.bytes.push(1);
+                    self.bytes.extend_from_slice(encoding.digest().digest().as_bytes());
+                    true
                 };
                 self.ends.push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), long));
             }

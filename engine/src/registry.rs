@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use fleche_code::report::Report as Code;
 use fleche_store::{CallId, CallKey, CodeDigest, Digest, Identity, TypeFingerprint};
 
+use smallvec::SmallVec;
+
 use crate::restore::Arguments;
 
 /// What `#[fleche]` says of a function, fixed when it is compiled.
@@ -66,15 +68,17 @@ fn executable() -> Option<CodeDigest> {
 
 /// A call's key: its identity, and what decides whether an old result may stand for a new run.
 pub(crate) fn key(call: CallId, version: &str, code: Option<CodeDigest>, result: TypeFingerprint) -> CallKey {
-    let mut hasher = blake3::Hasher::new_derive_key("fleche 2026 call key");
-    hasher.update(call.digest().as_bytes());
-    match code {
-        Some(code) => hasher.update(&[1]).update(code.digest().as_bytes()),
-        None => hasher.update(&[0]),
-    };
-    hasher.update(&result.0.to_le_bytes());
-    hasher.update(version.as_bytes());
-    CallKey::new(Digest::from_bytes(*hasher.finalize().as_bytes()))
+    // Hashed on every miss: all but the longest versions fit into two blocks. The head keeps keys apart from other
+    // digests of the same bytes.
+    let mut bytes = SmallVec::<[u8; 128]>::from_slice(b"call key");
+    bytes.extend_from_slice(call.digest().as_bytes());
+    bytes.push(u8::from(code.is_some()));
+    if let Some(code) = code {
+        bytes.extend_from_slice(code.digest().as_bytes());
+    }
+    bytes.extend_from_slice(&result.0.to_le_bytes());
+    bytes.extend_from_slice(version.as_bytes());
+    CallKey::new(Digest::of(&bytes))
 }
 
 /// An entry that `#[fleche]` submits.

@@ -10,8 +10,8 @@ use fleche_store::{CallId, CallKey, Digest, Stored};
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 
-use crate::graph;
 use crate::input::{Files, InputId};
+use crate::{graph, named};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -87,7 +87,12 @@ impl Revision {
         }
         // Looked at outside the lock: hashing a large file must not hold up the others. The first to come
         // back wins, so that there is one answer.
-        let now = files.observe(input);
+        let now = if input.is_told() {
+            // Set since this picture was begun, it would not fit what the picture has of it through other calls.
+            named::digest_since(input, self.base)
+        } else {
+            files.observe(input)
+        };
         *self.seen.lock().entry(input).or_insert(now)
     }
 
@@ -116,6 +121,11 @@ impl Revision {
     /// Whether the input has been looked at, or assumed.
     pub(crate) fn has(&self, input: InputId) -> bool {
         self.seen.lock().contains_key(&input)
+    }
+
+    /// Something that the running call has met does not fit this picture.
+    pub(crate) fn spoil(&self) {
+        self.broken.store(true, Ordering::Release);
     }
 
     /// True once a read disagreed with this picture.

