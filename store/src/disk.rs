@@ -361,7 +361,7 @@ impl Backend for Disk {
         let size = Writer::size(&[record_frame(record, call, &payload)], signed)
             + value.as_ref().map_or(0, |value| Writer::size(std::slice::from_ref(value), signed));
         let mut writer = self.writer(size)?;
-        let clock = self.clock.load(Ordering::Relaxed) + 1;
+        let clock = self.clock.load(Ordering::Relaxed).saturating_add(1);
         payload[..8].copy_from_slice(&clock.to_le_bytes());
         let frames: SmallVec<[Frame<'_>; 2]> =
             value.into_iter().chain([record_frame(record, call, &payload)]).collect();
@@ -486,7 +486,8 @@ impl Backend for Disk {
         let mut stats = Stats { segments, tables, ..Stats::default() };
         view.each_stored(Class::Value, &mut |segment, offset, header| {
             stats.values += 1;
-            stats.value_bytes += large(segment, offset, header).map_or(header.length, |large| large.length);
+            let length = large(segment, offset, header).map_or(header.length, |large| large.length);
+            stats.value_bytes = stats.value_bytes.saturating_add(length);
         });
         view.each_stored(Class::Note, &mut |_, _, _| stats.notes += 1);
         view.each_kept(&mut |_| {

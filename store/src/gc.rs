@@ -125,7 +125,7 @@ impl Disk {
     fn entry(&self, segment: &Arc<Segment>, offset: u64, header: &Header) -> Entry {
         let large = large(segment, offset, header);
         let frame = header.total().unwrap_or(0);
-        let bytes = frame + large.map_or(0, |large| large.length);
+        let bytes = frame.saturating_add(large.map_or(0, |large| large.length));
         let file = large.map(|large| large.path(&self.layout, &header.key));
         Entry { segment: segment.clone(), offset, bytes, frame, file }
     }
@@ -175,15 +175,17 @@ impl Disk {
         let mut all = self.inventory(view);
         let mut report = GcReport::default();
         let mut plan = Plan::default();
-        let oldest = options.max_age.map(|age| now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let oldest = options
+            .max_age
+            .map(|age| now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
         // Another format's directory lives on the same budget.
         let budget = options.max_bytes.map(|bytes| bytes.saturating_sub(self.other_versions()));
-        let mut spent = 0;
+        let mut spent = 0u64;
         for note in std::mem::take(&mut all.notes) {
             let made = note.segment.header().map_or(0, |header| header.created_ms);
             let young = oldest.is_none_or(|oldest| made >= oldest);
-            if young && budget.is_none_or(|budget| spent + note.bytes <= budget) {
-                spent += note.bytes;
+            if young && budget.is_none_or(|budget| note.bytes.saturating_add(spent) <= budget) {
+                spent = note.bytes.saturating_add(spent);
                 plan.live.insert(note.segment.id, note.offset, note.frame);
             } else {
                 report.notes_dropped += 1;
@@ -196,16 +198,17 @@ impl Disk {
         for record in std::mem::take(&mut all.records) {
             let new = all.reach(&record.reaches, &reached);
             let size = |digest: &Digest| -> u64 {
-                all.values.get(digest).into_iter().flatten().map(|(_, entry)| entry.bytes).sum()
+                let copies = all.values.get(digest).into_iter().flatten();
+                copies.fold(0, |sum: u64, (_, entry)| sum.saturating_add(entry.bytes))
             };
-            let cost = record.entry.bytes + new.iter().map(size).sum::<u64>();
-            full |= budget.is_some_and(|budget| spent + cost > budget);
+            let cost = new.iter().map(size).fold(record.entry.bytes, u64::saturating_add);
+            full |= budget.is_some_and(|budget| cost.saturating_add(spent) > budget);
             if full || oldest.is_some_and(|oldest| record.used < oldest) {
                 report.records_dropped += 1;
                 plan.drop(record.entry, &mut report);
                 continue;
             }
-            spent += cost;
+            spent = cost.saturating_add(spent);
             reached.extend(new);
             report.records_kept += 1;
             plan.keys
@@ -331,7 +334,7 @@ impl Disk {
 
 /// Is less than half of this segment alive?
 fn is_dead(live: &Live, id: SegmentId, length: u64) -> bool {
-    live.bytes(id) * 2 < length
+    live.bytes(id) < length / 2
 }
 
 /// What gc is going to do.
@@ -345,7 +348,7 @@ struct Plan {
 
 impl Plan {
     fn drop(&mut self, entry: Entry, report: &mut GcReport) {
-        report.bytes_dropped += entry.bytes;
+        report.bytes_dropped = report.bytes_dropped.saturating_add(entry.bytes);
         self.dropped.push(entry);
     }
 }

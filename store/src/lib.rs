@@ -14,6 +14,8 @@ mod disk;
 mod error;
 mod evict;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod gc;
 mod layout;
 mod live;

@@ -32,7 +32,7 @@ impl Live {
         }
         let new = bits.words[word] & bit == 0;
         bits.words[word] |= bit;
-        bits.bytes += if new { total } else { 0 };
+        bits.bytes = bits.bytes.saturating_add(if new { total } else { 0 });
         new
     }
 
