@@ -42,22 +42,27 @@ impl Disk {
         let (dead, mut rest): (Vec<_>, Vec<_>) =
             victims.iter().partition(|victim| live.bytes(victim.segment.id) == 0);
         freed += self.remove(&dead)?;
+        // Then what gives most for least. On a full disk one by one: each makes room for the next.
+        rest.sort_by_key(|victim| live.bytes(victim.segment.id));
+        let mut most = usize::MAX;
         while !rest.is_empty() {
             let mut room = self.tuning.roll - HEADER;
-            let mut group = Vec::new();
-            rest.retain(|victim| {
+            let fitting = rest.iter().take(most).take_while(|victim| {
                 let bytes = live.bytes(victim.segment.id);
-                let fits = bytes <= room || group.is_empty();
-                if fits {
-                    room = room.saturating_sub(bytes);
-                    group.push(*victim);
-                }
-                !fits
+                let fits = bytes <= room;
+                room = room.saturating_sub(bytes);
+                fits
             });
-            let wrap = |e| Error::io(&self.layout.segments, e);
-            let new = self.move_live(&group, live).map_err(wrap)?;
-            freed += self.remove(&group)?;
-            freed = freed.saturating_sub(new);
+            let group: Vec<_> = rest[..fitting.count().max(1)].to_vec();
+            match self.move_live(&group, live) {
+                Ok(new) => {
+                    freed = (freed + self.remove(&group)?).saturating_sub(new);
+                    rest.drain(..group.len());
+                }
+                Err(e) if e.kind() == io::ErrorKind::StorageFull && group.len() > 1 => most = 1,
+                Err(e) if e.kind() == io::ErrorKind::StorageFull && freed > 0 => break,
+                Err(e) => return Err(Error::io(&self.layout.segments, e)),
+            }
         }
         Ok(freed)
     }
