@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use proptest::prelude::*;
 use serde::ser::{SerializeSeq, SerializeTuple};
 
+use super::encoder::tag;
 use super::*;
 
 fn d<T: Serialize + ?Sized>(value: &T) -> ValueDigest {
