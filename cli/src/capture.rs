@@ -1,11 +1,12 @@
 //! Takes what a task made into the store. It is only asked after the task succeeded; it changes nothing on disk.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use fleche_store::Store;
+use memchr::memmem::Finder;
 
 use crate::pattern::{TEMPORARY, is_absence};
 use crate::plan::Task;
@@ -27,6 +28,47 @@ pub fn not_made(root: &Path, task: &Task) -> Vec<String> {
     let missing =
         |path: &str| matches!(fs::symlink_metadata(root.join(path)), Err(error) if is_absence(&error));
     task.outputs.iter().map(|output| &output.path).filter(|path| missing(path)).cloned().collect()
+}
+
+/// Whether the project's own path stands in one of these files or links: what was made here would be wrong elsewhere.
+pub fn names_root(root: &Path, entries: &[Entry]) -> io::Result<bool> {
+    let needle = root.as_os_str().as_encoded_bytes();
+    // Of the root of the file system it would say nothing.
+    if needle.len() <= 1 {
+        return Ok(false);
+    }
+    let finder = Finder::new(needle);
+    for entry in entries {
+        let found = match &entry.kind {
+            Kind::File(_) => contains(&finder, File::open(root.join(&entry.path))?)?,
+            Kind::Link(target) => finder.find(target.as_bytes()).is_some(),
+            Kind::Directory(_) => false,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn contains(finder: &Finder<'_>, mut file: File) -> io::Result<bool> {
+    let overlap = finder.needle().len() - 1;
+    let mut buffer = vec![0; overlap + 256 * 1024];
+    let mut kept = 0;
+    loop {
+        let read = file.read(&mut buffer[kept..])?;
+        if read == 0 {
+            return Ok(false);
+        }
+        let end = kept + read;
+        if finder.find(&buffer[..end]).is_some() {
+            return Ok(true);
+        }
+        // It may stand across two reads.
+        let start = end.saturating_sub(overlap);
+        buffer.copy_within(start..end, 0);
+        kept = end - start;
+    }
 }
 
 /// All that the task made, with every file's bytes in the store.
@@ -79,4 +121,24 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
         );
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_path_across_two_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("f");
+        let finder = Finder::new(b"/some/project");
+        for before in [0, 1, 262_140, 262_150, 600_000] {
+            let mut bytes = vec![b'x'; before];
+            bytes.extend(b"/some/project");
+            fs::write(&path, &bytes).expect("written");
+            assert!(contains(&finder, File::open(&path).expect("opens")).expect("reads"), "{before}");
+            fs::write(&path, &bytes[..bytes.len() - 1]).expect("written");
+            assert!(!contains(&finder, File::open(&path).expect("opens")).expect("reads"), "{before}");
+        }
+    }
 }

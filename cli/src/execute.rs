@@ -181,6 +181,11 @@ impl Context<'_> {
             })
         };
         let mut answer = if force { function.rerun(&mut remember) } else { function.call(&mut remember) };
+        if let Ok((produced, How::Hit)) = &answer
+            && !produced.holds_in(&self.plan.root)
+        {
+            answer = function.rerun(&mut remember);
+        }
         if let Ok((produced, How::Hit)) = &answer {
             match self.restore(task, produced) {
                 Ok(0) => return Outcome::Hit(produced.clone()),
@@ -337,8 +342,14 @@ impl Context<'_> {
         duration: Duration,
     ) -> Result<Produced, capture::Error> {
         let blob = |path: &Path| store.put_blob(path).map(|(digest, _)| *digest.digest().as_bytes());
+        let root = &self.plan.root;
+        let entries = capture::outputs(root, task, store)?;
+        let bound = !self.plan.manifest.tasks[task.definition].relocatable
+            && capture::names_root(root, &entries)
+                .map_err(|error| capture::Error::Task(format!("its outputs cannot be read: {error}")))?;
         Ok(Produced {
-            entries: capture::outputs(&self.plan.root, task, store)?,
+            bound_to: bound.then(|| root.display().to_string()),
+            entries,
             stdout: blob(&streams.stdout)?,
             stderr: blob(&streams.stderr)?,
             order: blob(&streams.order)?,
@@ -438,6 +449,16 @@ pub fn history(name: &str) -> Vec<Arc<Record>> {
     function(name, CodeDigest::new(Digest::of(b""))).history().unwrap_or_default()
 }
 
+/// Why a success does not count although nothing is different.
+pub fn reason_without_change(function: &Function, root: &Path) -> &'static str {
+    match last_result(function) {
+        Some(produced) if !produced.holds_in(root) => {
+            "its outputs name the directory in which they were made"
+        }
+        _ => "its outputs are no longer in the cache",
+    }
+}
+
 /// What the newest success made, whatever has changed since.
 fn last_result(function: &Function) -> Option<Produced> {
     let history = function.history().ok()?;
@@ -458,8 +479,14 @@ impl Run {
     fn unkept(ended: Ended, not_recorded: Option<String>) -> Run {
         let none = [0; 32];
         let milliseconds = u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX);
-        let produced =
-            Produced { entries: Vec::new(), stdout: none, stderr: none, order: none, milliseconds };
+        let produced = Produced {
+            bound_to: None,
+            entries: Vec::new(),
+            stdout: none,
+            stderr: none,
+            order: none,
+            milliseconds,
+        };
         Run { produced, duration: ended.duration, tail: ended.tail, not_recorded }
     }
 }

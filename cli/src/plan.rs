@@ -318,7 +318,9 @@ impl Plan {
                     }
                 }
             }
-            files.retain(|file| !task.makes(file) && !task.keeps(file));
+            // What a task keeps for itself is nobody's result, hence nobody's input either.
+            let kept = |file: &str| self.maker(file).is_some_and(|maker| self.tasks[maker].keeps(file));
+            files.retain(|file| !task.makes(file) && !task.keeps(file) && !kept(file));
             for file in &files {
                 if let Some(maker) = self.maker(file).filter(|maker| !makers.contains(maker) && *maker != id)
                 {

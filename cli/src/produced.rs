@@ -1,6 +1,7 @@
 //! What a run of a task made, as it is kept in its record: each file with digest and mode, and what the command wrote.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use fleche_store::{Digest, ValueDigest};
 
@@ -8,6 +9,8 @@ use fleche_store::{Digest, ValueDigest};
 #[fleche::value]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Produced {
+    /// The project's directory, if its path stands in an output: then the outputs are right only there.
+    pub bound_to: Option<String>,
     /// All files, links and directories of its outputs, sorted by path.
     pub entries: Vec<Entry>,
     /// What it wrote to standard output (a blob).
@@ -55,6 +58,11 @@ pub struct Content {
 }
 
 impl Produced {
+    /// Whether the outputs are right for a project in this directory.
+    pub fn holds_in(&self, root: &Path) -> bool {
+        self.bound_to.as_ref().is_none_or(|bound| Path::new(bound) == root)
+    }
+
     /// The files among the outputs, with their digests.
     pub fn files(&self) -> BTreeMap<&str, Digest> {
         self.entries

@@ -113,7 +113,8 @@ fn one(context: &Context<'_>, id: TaskId, above: &HashMap<TaskId, Standing>) -> 
             assumptions.file(path, Some(digest));
         }
     }
-    match assumptions.under(|| prepared.function.lookup::<Produced>()) {
+    let known = assumptions.under(|| prepared.function.lookup::<Produced>());
+    match known.filter(|produced| produced.holds_in(&plan.root)) {
         None => Standing::Stale(Box::new(prepared)),
         Some(produced) => {
             match restore::differences(&plan.root, task, &produced, &digest_now).map(|found| found.len()) {

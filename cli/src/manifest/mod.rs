@@ -85,6 +85,8 @@ pub struct Definition {
     pub matrix: Vec<(At<String>, Vec<String>)>,
     /// Executables whose content counts.
     pub tools: Vec<At<String>>,
+    /// Whether its outputs are right elsewhere although the project's path stands in them.
+    pub relocatable: bool,
     /// Paths inside its outputs that are neither emptied nor captured.
     pub keep: Vec<At<String>>,
 }

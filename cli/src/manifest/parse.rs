@@ -30,6 +30,7 @@ const TASK: &[&str] = &[
     "matrix",
     "tools",
     "keep",
+    "relocatable",
 ];
 
 /// Words of other tools for keys of ours.
@@ -210,6 +211,7 @@ impl Reader {
             matrix: self.matrix(table),
             tools: self.strings(table, "tools"),
             keep: self.strings(table, "keep"),
+            relocatable: self.flag(table, "relocatable"),
             name,
         };
         let only_names_others = !task.after.is_empty() && task.inputs.is_empty() && task.outputs.is_empty();

@@ -46,6 +46,29 @@ fn a_project_copied_elsewhere_hits() {
 }
 
 #[test]
+fn a_copy_does_not_take_what_names_the_original_directory() {
+    let project = Project::new(
+        "[task.bound]\nrun = 'pwd > ${outputs}'\noutputs = ['bound']\n\
+         [task.free]\nrun = 'pwd > ${outputs}'\noutputs = ['free']\nrelocatable = true\n",
+    );
+    project.run();
+    assert_eq!(project.run(), ["hit bound", "hit free"]);
+    let copy = project.outside("copy");
+    assert!(
+        Command::new("cp").arg("-r").args([project.root(), copy.clone()]).status().expect("runs").success()
+    );
+    let run = || {
+        let mut command = project.command(&["run", "-j1", "--format=json"]);
+        command.current_dir(&copy);
+        outcomes(&ended(&mut command).out)
+    };
+    assert_eq!(run(), ["ran bound", "hit free"]);
+    assert_eq!(run(), ["hit bound", "hit free"]);
+    let here = copy.canonicalize().expect("is there");
+    assert_eq!(fs::read_to_string(copy.join("bound")).expect("is there"), format!("{}\n", here.display()));
+}
+
+#[test]
 fn a_store_that_is_only_read_gives_and_does_not_take() {
     let project = Project::new(
         "[default]\ncache = 'c'\n[cache.c]\npath = 'store'\n\
