@@ -9,7 +9,7 @@ use crate::arguments::{Format, Pace};
 use crate::diagnostic::Diagnostic;
 use crate::difference::{Change, compare};
 use crate::environment::ROOT_VARIABLE;
-use crate::execute::{Context, Outcome, Prepared, missing_shell};
+use crate::execute::{Context, Outcome, Prepared, missing_shell, reason_without_change};
 use crate::host::Exit;
 use crate::plan::{Relation, TaskId};
 use crate::project::Project;
@@ -142,7 +142,7 @@ fn reasons(context: &Context<'_>, task: TaskId, now: &Prepared, forced: bool) ->
         Some(then) => {
             let found = compare(&context.plan.root, task, now, &then, context.cache.store()).changes;
             if found.is_empty() {
-                vec![change("lost", "its outputs are no longer in the cache")]
+                vec![change("lost", reason_without_change(&now.function, &context.plan.root))]
             } else {
                 found
             }

@@ -9,7 +9,7 @@ use super::{Result, Session, bring, enter};
 use crate::arguments::{Format, Status};
 use crate::console::{BAD, FAINT, GOOD, NOTABLE, table};
 use crate::difference::{Change, compare};
-use crate::execute::Context;
+use crate::execute::{Context, reason_without_change};
 use crate::host::Exit;
 use crate::plan::TaskId;
 use crate::project::Access;
@@ -128,11 +128,8 @@ fn because(context: &Context<'_>, task: TaskId, standing: &Standing) -> String {
     match (&found[..], standing) {
         ([], Standing::Stale(prepared)) => {
             let known = prepared.function.history().is_ok_and(|history| !history.is_empty());
-            if known {
-                "its outputs are no longer in the cache".to_owned()
-            } else {
-                "never ran here".to_owned()
-            }
+            let reason = reason_without_change(&prepared.function, &context.plan.root);
+            if known { reason } else { "never ran here" }.to_owned()
         }
         ([], _) => detail(context, standing),
         ([only], _) => describe(only),

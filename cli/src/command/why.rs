@@ -11,7 +11,7 @@ use super::{Result, Session, bring, enter, only_one};
 use crate::arguments::Why;
 use crate::console::table;
 use crate::difference::{Comparison, compare};
-use crate::execute::{Context, Prepared};
+use crate::execute::{Context, Prepared, reason_without_change};
 use crate::host::Exit;
 use crate::plan::{Plan, Relation, TaskId};
 use crate::project::Access;
@@ -79,8 +79,8 @@ fn stale(session: &Session<'_>, context: &Context<'_>, id: TaskId, prepared: &Pr
     let found = compare(&context.plan.root, task, prepared, &then, context.cache.store());
     let moment = moment(session, &record);
     if found.changes.is_empty() {
-        let _ =
-            writeln!(text, "would run; the cache no longer has what the last success here made, {moment}");
+        let _ = writeln!(text, "would run; against the last success here, {moment}");
+        let _ = writeln!(text, "  {}", reason_without_change(&prepared.function, &context.plan.root));
     } else {
         let _ = writeln!(text, "would run; against the last success here, {moment}");
     }

@@ -62,6 +62,13 @@ fn a_copy_does_not_take_what_names_the_original_directory() {
         command.current_dir(&copy);
         outcomes(&ended(&mut command).out)
     };
+    let mut status = project.command(&["status"]);
+    status.current_dir(&copy);
+    let status = ended(&mut status).out;
+    assert!(
+        status.starts_with("stale  bound  its outputs name the directory in which they were made\n"),
+        "{status}"
+    );
     assert_eq!(run(), ["ran bound", "hit free"]);
     assert_eq!(run(), ["hit bound", "hit free"]);
     let here = copy.canonicalize().expect("is there");
