@@ -29,6 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Bring tasks up to date.
     Run(Run),
+    /// Bring tasks up to date, and again whenever something changes.
+    Watch(Watch),
     /// Run tasks again, and those whose results they read, whatever the records say.
     Rerun(Rerun),
     /// Show which tasks are up to date; exits with 1 if one is not.
@@ -93,6 +95,16 @@ pub struct Run {
     /// Run the named tasks even if they are up to date.
     #[arg(long)]
     pub force: bool,
+    /// How to go about it.
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+/// `fleche watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Tasks, or instances such as plot[oslo] [default: what `tasks` lists, or all that have outputs].
+    pub tasks: Vec<String>,
     /// How to go about it.
     #[command(flatten)]
     pub pace: Pace,

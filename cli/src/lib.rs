@@ -37,6 +37,7 @@ pub mod stamp;
 pub mod standing;
 pub mod stash;
 pub mod terminal;
+pub mod watcher;
 pub mod work;
 
 use std::process::ExitCode;

@@ -105,6 +105,23 @@ impl Pattern {
         })
     }
 
+    /// The directory in which all that it can match lies, and whether that lies deeper than directly in it.
+    pub fn base(&self, root: &Path) -> (String, bool) {
+        if self.literal && on_disk(root, &self.text).is_dir() {
+            return (self.text.clone(), true);
+        }
+        let fixed = self.text.find(['*', '?', '[', '{']).unwrap_or(self.text.len());
+        match self.text[..fixed].rfind('/') {
+            Some(0) => ("/".to_owned(), self.text[1..].contains('/')),
+            Some(slash) => (self.text[..slash].to_owned(), self.goes_deep(slash + 1)),
+            None => (".".to_owned(), self.goes_deep(0)),
+        }
+    }
+
+    fn goes_deep(&self, from: usize) -> bool {
+        self.text[from..].contains('/') || self.text[from..].contains("**")
+    }
+
     /// The files on disk that it matches, sorted; directories that `enter` refuses are not looked into.
     pub fn expand(&self, root: &Path, enter: &dyn Fn(&str) -> bool) -> io::Result<Vec<String>> {
         let mut found = Vec::new();
@@ -381,6 +398,24 @@ mod tests {
         assert!(!pattern("raw/*.csv").reaches_into("build"));
         assert!(pattern("build/*.csv").begins_in("build"));
         assert!(!pattern("**/*.csv").begins_in("build"));
+    }
+
+    #[test]
+    fn knows_where_its_matches_lie() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("dir")).expect("made");
+        for (text, base, deep) in [
+            ("a.txt", ".", false),
+            ("raw/*.csv", "raw", false),
+            ("raw/*/x", "raw", true),
+            ("src/**", "src", true),
+            ("s{a/b,c}", ".", true),
+            ("dir", "dir", true),
+            ("/etc/hosts", "/etc", false),
+            ("../x/*", "../x", false),
+        ] {
+            assert_eq!(pattern(text).base(dir.path()), (base.to_owned(), deep), "{text}");
+        }
     }
 
     #[test]

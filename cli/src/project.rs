@@ -37,10 +37,10 @@ pub enum Access {
 }
 
 impl Project {
-    /// The project of `directory`: its manifest is `file`, or else found by walking up.
-    pub fn find(directory: &Path, file: Option<&Path>) -> Result<Project> {
-        let path = match file {
-            Some(file) => directory.join(file),
+    /// The manifest of `directory`: `file`, or else found by walking up.
+    pub fn locate(directory: &Path, file: Option<&Path>) -> Result<PathBuf> {
+        match file {
+            Some(file) => Ok(directory.join(file)),
             None => directory
                 .ancestors()
                 .map(|above| above.join(MANIFEST))
@@ -53,13 +53,17 @@ impl Project {
                         ))
                         .help("`fleche init` writes one; `-C DIR` looks elsewhere, `--file FILE` names one"),
                     ]
-                })?,
-        };
-        let shown = path.strip_prefix(directory).unwrap_or(&path);
+                }),
+        }
+    }
+
+    /// Reads a manifest; errors show its path as seen from `directory`.
+    pub fn load(path: &Path, directory: &Path) -> Result<Project> {
+        let shown = path.strip_prefix(directory).unwrap_or(path);
         let unreadable = |error: &dyn std::fmt::Display| {
             vec![Diagnostic::new(format!("{} cannot be read: {error}", shown.display()))]
         };
-        let text = fs::read(&path).map_err(|error| unreadable(&error))?;
+        let text = fs::read(path).map_err(|error| unreadable(&error))?;
         let text = String::from_utf8(text).map_err(|_| unreadable(&"it is not UTF-8"))?;
         let root = path.parent().unwrap_or(Path::new("/"));
         let root = root.canonicalize().map_err(|error| unreadable(&error))?;

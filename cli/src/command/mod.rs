@@ -11,6 +11,7 @@ pub mod log;
 pub mod rerun;
 pub mod run;
 pub mod status;
+pub mod watch;
 pub mod why;
 
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub struct Session<'h> {
 impl Session<'_> {
     /// The project that the arguments mean.
     pub fn project(&self) -> crate::manifest::Result<Project> {
-        Project::find(&self.directory, self.file.as_deref())
+        Project::load(&Project::locate(&self.directory, self.file.as_deref())?, &self.directory)
     }
 
     /// Everything that tasks need, around this cache.
@@ -96,6 +97,7 @@ pub fn run(host: &Host) -> Exit {
     let session = Session { host, directory, file: arguments.file.map(|file| host.directory.join(file)) };
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(&session, arguments),
+        Command::Watch(arguments) => watch::run(&session, arguments),
         Command::Rerun(arguments) => rerun::run(&session, arguments),
         Command::Status(arguments) => status::run(&session, arguments),
         Command::Why(arguments) => why::run(&session, arguments),

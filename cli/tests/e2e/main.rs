@@ -11,3 +11,4 @@ mod rerun;
 mod restore;
 mod run;
 mod status;
+mod watch;
