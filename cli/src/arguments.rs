@@ -4,9 +4,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::command::upkeep::{age, size};
 
 /// Brings the outputs of tasks up to date, and runs only what has to run.
 #[derive(Debug, Parser)]
@@ -47,6 +50,18 @@ pub enum Command {
     Log(Log),
     /// Remove outputs; they can be restored by `run`.
     Clean(Clean),
+    /// List the records in the cache, newest first.
+    Query(Query),
+    /// Show a record in full.
+    Show(Show),
+    /// Write a stored value to standard output.
+    Cat(Show),
+    /// Drop from the cache what is over a budget, and what nothing reaches.
+    Gc(Gc),
+    /// Check every byte of the cache; exits with 1 if something is damaged.
+    Verify(Verify),
+    /// Show how large the cache is.
+    Stats,
     /// Write a commented fleche.toml.
     Init,
     /// Write completions for a shell to standard output.
@@ -189,6 +204,48 @@ pub struct Log {
     /// Only what it wrote to standard error.
     #[arg(long)]
     pub stderr: bool,
+}
+
+/// `fleche query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// Only records with this in the name, the module or the package.
+    pub name: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// How to show them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `fleche show` and `fleche cat`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A digest, or as many of its first digits as name only one thing.
+    pub digest: String,
+}
+
+/// `fleche gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Keep at most so much, such as 20GiB; what was not used for longest goes first.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
+    /// Keep nothing that was not used for so long, such as 30d.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub max_age: Option<Duration>,
+    /// Only tell what would go.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// `fleche verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Drop what is damaged; it is made again when it is needed.
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// `fleche clean`.

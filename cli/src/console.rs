@@ -119,6 +119,20 @@ pub fn duration(duration: std::time::Duration) -> String {
     }
 }
 
+/// `823 B`, `1.4 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: &[&str] = &["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut scaled = count;
+    let mut rest = 0;
+    while scaled >= 1024 && unit + 1 < UNITS.len() {
+        rest = scaled % 1024;
+        scaled /= 1024;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{scaled}.{} {}", rest * 10 / 1024, UNITS[unit]) }
+}
+
 /// Rows with their columns aligned and two spaces between, without blanks at the end of a line.
 pub fn table(rows: &[Vec<String>]) -> String {
     let width = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
@@ -154,6 +168,12 @@ mod tests {
         let texts: Vec<_> =
             [0, 3_249, 59_999, 112_000, 7_380_000].map(|ms| duration(Duration::from_millis(ms))).into();
         assert_eq!(texts, ["0.0s", "3.2s", "60.0s", "1m52s", "2h03m"]);
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let texts = [0, 1023, 1024, 1_500_000, 5 << 40].map(bytes);
+        assert_eq!(texts, ["0 B", "1023 B", "1.0 KiB", "1.4 MiB", "5.0 TiB"]);
     }
 
     #[test]

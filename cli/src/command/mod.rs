@@ -2,28 +2,34 @@
 //! are returned, and shown in one place.
 
 pub mod bring;
+pub mod cat;
 pub mod clean;
 pub mod completions;
 pub mod graph;
 pub mod init;
 pub mod list;
 pub mod log;
+pub mod query;
 pub mod rerun;
 pub mod run;
+pub mod show;
 pub mod status;
+pub mod upkeep;
 pub mod watch;
 pub mod why;
 
 use std::path::PathBuf;
 
 use clap::Parser;
+use fleche_store::{Named, Record, Store};
+use jiff::Timestamp;
 
 use crate::arguments::{Arguments, Command};
 use crate::diagnostic::Diagnostic;
 use crate::execute::Context;
 use crate::host::{Exit, Host};
 use crate::plan::{Plan, TaskId};
-use crate::project::Project;
+use crate::project::{Access, Project};
 
 /// What a command comes to.
 pub type Result = std::result::Result<Exit, Vec<Diagnostic>>;
@@ -71,6 +77,48 @@ pub fn enter(cache: &fleche::Cache) -> std::result::Result<fleche::Scope, Vec<Di
     fleche::cache(cache).map_err(|error| vec![Diagnostic::new(error.to_string())])
 }
 
+/// The store of the project's cache, with the cache around it. `write`: for something that changes it.
+pub fn store(project: &Project, write: bool) -> std::result::Result<(fleche::Cache, Store), Vec<Diagnostic>> {
+    let access = if write { Access::Record } else { Access::Look };
+    let cache = project.cache(access).map_err(|error| vec![error])?;
+    match cache.store().cloned() {
+        Some(store) => Ok((cache, store)),
+        None => Err(vec![Diagnostic::new("the cache `void` holds nothing")]),
+    }
+}
+
+/// The one thing that a prefix of a digest names.
+pub fn resolve(store: &Store, prefix: &str) -> std::result::Result<Named, Vec<Diagnostic>> {
+    let found = store.resolve(prefix).map_err(|error| {
+        vec![Diagnostic::new(error.to_string()).help("a digest is written in hex digits")]
+    })?;
+    match found[..] {
+        [only] => Ok(only),
+        [] => {
+            Err(vec![Diagnostic::new(format!("nothing in the cache has a digest that begins with {prefix}"))])
+        }
+        [..] => {
+            let mut digests: Vec<_> = found.iter().map(|named| named.digest().to_string()).collect();
+            digests.dedup();
+            digests.truncate(8);
+            Err(vec![
+                Diagnostic::new(format!("{prefix} names {} things", found.len()))
+                    .help(format!("give more digits: {}", digests.join(", "))),
+            ])
+        }
+    }
+}
+
+/// When a record was made: `14:02`, with the day if that is not today.
+pub fn moment(session: &Session<'_>, record: &Record) -> String {
+    let zone = &session.host.zone;
+    let when = Timestamp::from_millisecond(record.created_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    let when = when.to_zoned_datetime(zone.clone());
+    let today = Timestamp::now().to_zoned_datetime(zone.clone()).date();
+    let form = if when.date() == today { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    when.strftime(form).to_string()
+}
+
 /// Runs one command line.
 pub fn run(host: &Host) -> Exit {
     let arguments = match Arguments::try_parse_from(&host.arguments) {
@@ -105,6 +153,12 @@ pub fn run(host: &Host) -> Exit {
         Command::List(arguments) => list::run(&session, arguments),
         Command::Log(arguments) => log::run(&session, arguments),
         Command::Clean(arguments) => clean::run(&session, arguments),
+        Command::Query(arguments) => query::run(&session, arguments),
+        Command::Show(arguments) => show::run(&session, arguments),
+        Command::Cat(arguments) => cat::run(&session, arguments),
+        Command::Gc(arguments) => upkeep::gc(&session, arguments),
+        Command::Verify(arguments) => upkeep::verify(&session, arguments),
+        Command::Stats => upkeep::stats(&session),
         Command::Init => init::run(&session),
         Command::Completions { shell } => Ok(completions::run(&session, *shell)),
     };

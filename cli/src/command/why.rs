@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fleche_store::Record;
-use jiff::Timestamp;
 
 use super::{Result, Session, bring, enter, only_one};
 use crate::arguments::Why;
@@ -132,14 +131,9 @@ fn last_success(prepared: &Prepared) -> Option<(Arc<Record>, Success)> {
     history.into_iter().find_map(|record| Success::of(&record).map(|success| (record, success)))
 }
 
-/// `14:02 (c41f90aa)`, with the day if it is not today.
+/// `14:02 (c41f90aa)`.
 fn moment(session: &Session<'_>, record: &Record) -> String {
-    let zone = &session.host.zone;
-    let when = Timestamp::from_millisecond(record.created_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    let when = when.to_zoned_datetime(zone.clone());
-    let today = Timestamp::now().to_zoned_datetime(zone.clone()).date();
-    let form = if when.date() == today { "%H:%M" } else { "%Y-%m-%d %H:%M" };
-    format!("{} ({})", when.strftime(form), record.key.digest().short())
+    format!("{} ({})", super::moment(session, record), record.key.digest().short())
 }
 
 /// What its run would lead to: `then     plot[*]; report only if plot changes`.

@@ -11,4 +11,5 @@ mod rerun;
 mod restore;
 mod run;
 mod status;
+mod store;
 mod watch;
