@@ -1,6 +1,9 @@
 //! The arguments of the command line. What they say is checked here, what they mean is the commands' business.
 
-#![expect(rustdoc::broken_intra_doc_links, reason = "comments here are help texts first: plot[oslo] is no link")]
+#![expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "comments here are help texts first: plot[oslo] is no link"
+)]
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -54,6 +54,8 @@ pub enum Outcome {
     Ran {
         /// How long it took.
         duration: Duration,
+        /// What it made, if that was kept.
+        produced: Option<Produced>,
         /// Whether it made what its last success had made.
         same: bool,
         /// The last lines it wrote.
@@ -164,7 +166,7 @@ impl Context<'_> {
         if !task.is_cached() {
             return match body() {
                 Ok(Run { duration, tail, .. }) => {
-                    Outcome::Ran { duration, same: false, tail, not_recorded: None }
+                    Outcome::Ran { duration, produced: None, same: false, tail, not_recorded: None }
                 }
                 Err(failure) => Outcome::Failed(failure),
             };
@@ -209,7 +211,8 @@ impl Context<'_> {
                 {
                     not_recorded = Some("the cache did not take the result".to_owned());
                 }
-                Outcome::Ran { duration, same, tail, not_recorded }
+                let produced = not_recorded.is_none().then_some(produced);
+                Outcome::Ran { duration, produced, same, tail, not_recorded }
             }
             Err(failure) => Outcome::Failed(failure),
         }
@@ -432,7 +435,8 @@ pub fn digest_now(path: &Path) -> io::Result<Option<Digest>> {
     fleche::fs::digest(path)
 }
 
-fn digest_of_bytes(path: &Path) -> io::Result<Digest> {
+/// The digest of the bytes that a file holds now, whatever is known about it.
+pub fn digest_of_bytes(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(fs::File::open(path)?)?;
     Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))

@@ -19,6 +19,7 @@ pub mod environment;
 pub mod execute;
 pub mod host;
 pub mod interrupt;
+pub mod ledger;
 pub mod lines;
 pub mod manifest;
 pub mod path;

@@ -133,6 +133,8 @@ pub struct Plan {
     pub graph: DiGraph<TaskId, Link>,
     /// All tasks, the earlier ones first; otherwise in order of declaration.
     pub order: Vec<TaskId>,
+    /// Files that tasks made once and none makes now: they count as absent.
+    pub orphans: BTreeSet<String>,
     instances: HashMap<String, Vec<TaskId>>,
     makers: BTreeMap<String, TaskId>,
 }
@@ -251,7 +253,11 @@ impl Plan {
                 if made {
                     continue;
                 }
-                let message = match input.pattern.expand(&self.root, &|_| true) {
+                let present = input.pattern.expand(&self.root, &|_| true).map(|mut files| {
+                    files.retain(|file| !self.orphans.contains(file));
+                    files
+                });
+                let message = match present {
                     Ok(files) if files.is_empty() => {
                         // An empty directory is there, though it stands for no file.
                         if input.pattern.is_literal() && self.root.join(input.pattern.text()).exists() {
@@ -320,7 +326,8 @@ impl Plan {
             }
             // What a task keeps for itself is nobody's result, hence nobody's input either.
             let kept = |file: &str| self.maker(file).is_some_and(|maker| self.tasks[maker].keeps(file));
-            files.retain(|file| !task.makes(file) && !task.keeps(file) && !kept(file));
+            let orphan = |file: &str| self.orphans.contains(file);
+            files.retain(|file| !task.makes(file) && !task.keeps(file) && !kept(file) && !orphan(file));
             for file in &files {
                 if let Some(maker) = self.maker(file).filter(|maker| !makers.contains(maker) && *maker != id)
                 {

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use fleche::Cache;
 use fleche_store::{Options, Store};
 
 use crate::diagnostic::Diagnostic;
+use crate::ledger::Ledger;
 use crate::manifest::Result;
 use crate::manifest::parse::parse;
 use crate::plan::Plan;
@@ -25,6 +27,8 @@ pub struct Project {
     pub plan: Plan,
     /// Its scratch directory.
     pub work: Work,
+    /// What its tasks have made here.
+    pub ledger: Mutex<Ledger>,
 }
 
 /// What a command is going to do with the cache.
@@ -67,8 +71,10 @@ impl Project {
         let text = String::from_utf8(text).map_err(|_| unreadable(&"it is not UTF-8"))?;
         let root = path.parent().unwrap_or(Path::new("/"));
         let root = root.canonicalize().map_err(|error| unreadable(&error))?;
-        let plan = Plan::new(&root, parse(shown, text)?)?;
-        Ok(Project { plan, work: Work::new(&root) })
+        let mut plan = Plan::new(&root, parse(shown, text)?)?;
+        let ledger = Ledger::read(&root, &path.file_name().unwrap_or_default().to_string_lossy());
+        plan.orphans = ledger.orphans(&plan);
+        Ok(Project { plan, work: Work::new(&root), ledger: Mutex::new(ledger) })
     }
 
     /// The directory of the cache, if it is one on disk, and whether it is only read.

@@ -174,7 +174,7 @@ impl<'c> Report<'c> {
                 let paths = if *paths == 1 { "1 path".to_owned() } else { format!("{paths} paths") };
                 format!("{}  {task}  {}\n", word(GOOD, "restored"), self.console.styled(FAINT, &paths))
             }
-            Outcome::Ran { duration: time, same, not_recorded, tail } => {
+            Outcome::Ran { duration: time, same, not_recorded, tail, .. } => {
                 let same = if *same { ", same result" } else { "" };
                 let time = self.console.styled(FAINT, &format!("{}{same}", duration(*time)));
                 let mut text = format!("{}  {task}  {time}\n", word(GOOD, "ran"));

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::json;
+
 use super::Session;
 use crate::arguments::{Format, Pace};
 use crate::diagnostic::Diagnostic;
@@ -12,6 +14,7 @@ use crate::environment::ROOT_VARIABLE;
 use crate::execute::{Context, Outcome, Prepared, missing_shell, reason_without_change};
 use crate::host::Exit;
 use crate::plan::{Relation, TaskId};
+use crate::produced::Produced;
 use crate::project::Project;
 use crate::report::Report;
 use crate::schedule::{self, Options, Step};
@@ -73,6 +76,7 @@ pub fn lock(session: &Session<'_>, project: &Project) -> Result<Option<Lock>, Ve
 /// Brings tasks up to date, which come in the plan's order and include all above them; those in `forced` run in any case.
 pub fn up_to_date(
     session: &Session<'_>,
+    project: &Project,
     context: &Context<'_>,
     tasks: &[TaskId],
     forced: &BTreeSet<TaskId>,
@@ -80,6 +84,7 @@ pub fn up_to_date(
 ) -> Exit {
     let plan = context.plan;
     let name = |task: TaskId| plan.tasks[task].name.as_str();
+    sweep(session, project, pace.format);
     let report = Report::new(&session.host.console, pace.format, pace.verbose, tasks.len());
     let options = Options {
         jobs: pace.jobs.unwrap_or(session.host.jobs),
@@ -112,6 +117,14 @@ pub fn up_to_date(
                 ran.insert(task);
             }
             report.ended(name(task), &outcome, cut_off, !plan.tasks[task].is_cached());
+            let made = match &outcome {
+                Outcome::Hit(produced) | Outcome::Restored(produced, _) => Some(produced),
+                Outcome::Ran { produced, .. } => produced.as_ref(),
+                _ => None,
+            };
+            if let Some(produced) = made {
+                note_made(project, name(task), produced);
+            }
             !matches!(outcome, Outcome::Failed(_))
         }
     };
@@ -123,6 +136,34 @@ pub fn up_to_date(
         Exit::Done
     } else {
         Exit::Failed
+    }
+}
+
+/// Removes what tasks made here that are no longer in the manifest.
+fn sweep(session: &Session<'_>, project: &Project, format: Format) {
+    let mut ledger = project.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    ledger.refresh();
+    let console = &session.host.console;
+    match ledger.sweep(&project.plan) {
+        Ok(removed) => {
+            for path in removed {
+                console.print(&match format {
+                    Format::Text => format!("removed   {path}, which no task makes any more\n"),
+                    Format::Json => format!("{}\n", json!({ "event": "removed", "path": path })),
+                });
+            }
+        }
+        Err(error) => {
+            console.note(&format!("warning: what no task makes any more cannot be removed: {error}"));
+        }
+    }
+}
+
+fn note_made(project: &Project, task: &str, produced: &Produced) {
+    let mut ledger = project.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without it a file that loses its task stays where it is.
+    if let Err(error) = ledger.note(&project.plan.root, task, produced) {
+        tracing::warn!(task, %error, "what the task made could not be noted");
     }
 }
 

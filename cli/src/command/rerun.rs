@@ -27,7 +27,7 @@ pub fn run(session: &Session<'_>, arguments: &Rerun) -> Result {
     }
     let Some(_lock) = bring::lock(session, &project)? else { return Ok(Exit::Interrupted) };
     let forced: BTreeSet<_> = forced.into_iter().collect();
-    let exit = bring::up_to_date(session, &context, &tasks, &forced, &arguments.pace);
+    let exit = bring::up_to_date(session, &project, &context, &tasks, &forced, &arguments.pace);
     if exit == Exit::Done && !arguments.dependents && arguments.pace.format == Format::Text {
         let others: Vec<_> = dependents.into_iter().filter(|task| !forced.contains(task)).collect();
         let standings = standing::all(&context, &plan.with_all_above(&others));

@@ -48,7 +48,8 @@ fn watch(session: &Session<'_>, arguments: &Watch, manifest: &Path) -> Result<Ch
         let wrong = bring::check(&context, &tasks);
         if wrong.is_empty() {
             let Some(_lock) = bring::lock(session, &project)? else { return Ok(Change::Interrupted) };
-            let exit = bring::up_to_date(session, &context, &tasks, &BTreeSet::new(), &arguments.pace);
+            let exit =
+                bring::up_to_date(session, &project, &context, &tasks, &BTreeSet::new(), &arguments.pace);
             if exit == Exit::Interrupted {
                 return Ok(Change::Interrupted);
             }

@@ -28,7 +28,8 @@ pub(super) fn plan(root: &Path, manifest: Manifest) -> Result<Plan> {
     let order = builder.order(&tasks, &graph);
     builder.check_default(&instances, &tasks);
     builder.fail_if_wrong()?;
-    Ok(Plan { root: root.to_owned(), manifest, tasks, graph, order, instances, makers })
+    let orphans = BTreeSet::new();
+    Ok(Plan { root: root.to_owned(), manifest, tasks, graph, order, orphans, instances, makers })
 }
 
 struct Builder<'m> {

@@ -170,3 +170,50 @@ fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+fn stations(names: &str) -> String {
+    format!(
+        "[task.p]\nmatrix = {{ s = {names} }}\nrun = 'mkdir -p d/${{s}} && echo ${{s}} > d/${{s}}/x && echo ${{s}} > ${{s}}.out'\n\
+         outputs = ['d/${{s}}', '${{s}}.out']\n[task.all]\nrun = 'cat ${{inputs}} > ${{outputs}}'\ninputs = ['*.out']\noutputs = ['all']\n"
+    )
+}
+
+#[test]
+fn what_no_task_makes_any_more_leaves_the_globs_and_goes() {
+    let project = Project::new(&stations("['a', 'b']"));
+    project.run();
+    assert_eq!(project.read("all"), "a\nb\n");
+    project.write("fleche.toml", &stations("['a']"));
+    let status = project.fleche(&["status"]).out;
+    assert!(status.contains("stale  all  b.out removed"), "{status}");
+    assert!(project.exists("b.out"), "status removed it");
+    let ended = project.fleche(&["run", "-j1"]);
+    assert!(
+        ended.out.starts_with(
+            "removed   b.out, which no task makes any more\nremoved   d/b/x, which no task makes any more\nran       all"
+        ),
+        "{}",
+        ended.out
+    );
+    assert_eq!(project.read("all"), "a\n");
+    assert!(!project.exists("b.out") && !project.exists("d/b") && project.exists("d/a/x"));
+    // It is still in the cache.
+    project.write("fleche.toml", &stations("['a', 'b']"));
+    assert_eq!(project.run(), ["hit p[a]", "restored p[b]", "restored all"]);
+}
+
+#[test]
+fn a_file_that_somebody_put_in_the_place_of_an_output_is_theirs() {
+    let project = Project::new(&stations("['a', 'b']"));
+    project.run();
+    project.write("fleche.toml", &stations("['a']"));
+    // The same bytes, but written by somebody else.
+    project.remove("b.out");
+    project.write("b.out", "b\n");
+    assert_eq!(project.run(), ["hit p[a]", "hit all"]);
+    assert_eq!(project.read("b.out"), "b\n");
+    // Another manifest in the same directory does not take what this one's tasks made for orphans.
+    project.write("other.toml", "[task.x]\nrun = 'echo > x'\noutputs = ['x']\n");
+    assert_eq!(project.outcomes(&["--file", "other.toml", "run"]), ["ran x"]);
+    assert!(project.exists("a.out") && project.exists("all"));
+}
