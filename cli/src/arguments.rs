@@ -176,6 +176,10 @@ pub enum Drawing {
     Mermaid,
     /// One object.
     Json,
+    /// A picture.
+    Svg,
+    /// A page to look around in, in one file that needs no other.
+    Html,
 }
 
 /// `fleche graph`.

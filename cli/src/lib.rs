@@ -15,6 +15,7 @@ pub mod command;
 pub mod console;
 pub mod diagnostic;
 pub mod difference;
+pub mod drawing;
 pub mod environment;
 pub mod execute;
 pub mod host;

@@ -1,4 +1,4 @@
-//! `fleche graph`: which task reads from which, as a tree, for Graphviz or Mermaid, or as JSON.
+//! `fleche graph`: which task reads from which, as a tree, for Graphviz or Mermaid, as JSON, as a picture or as a page.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,8 +8,12 @@ use serde_json::json;
 use super::{Result, Session};
 use crate::arguments::{Drawing, Graph};
 use crate::console::{Console, FAINT};
+use crate::drawing::svg;
 use crate::host::Exit;
 use crate::plan::{Plan, Relation, TaskId};
+use crate::spec::text;
+
+const PAGE: &str = include_str!("graph.html");
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Graph) -> Result {
@@ -26,6 +30,8 @@ pub fn run(session: &Session<'_>, arguments: &Graph) -> Result {
         Drawing::Dot => dot(&plan, &tasks),
         Drawing::Mermaid => mermaid(&plan, &tasks),
         Drawing::Json => format!("{:#}\n", as_json(&plan, &tasks)),
+        Drawing::Svg => svg(&plan, &tasks),
+        Drawing::Html => html(&plan, &tasks),
     });
     Ok(Exit::Done)
 }
@@ -72,6 +78,17 @@ fn branch(
             branch(plan, *other, &format!("{indent}{rest}"), shown, console, text);
         }
     }
+}
+
+fn html(plan: &Plan, tasks: &[TaskId]) -> String {
+    let mut data = as_json(plan, tasks)["tasks"].take();
+    for (object, id) in data.as_array_mut().into_iter().flatten().zip(tasks) {
+        object["id"] = json!(id);
+        object["command"] = json!(text(&plan.tasks[*id]));
+    }
+    // Within a script nothing is escaped, so that nothing may look like its end.
+    let data = data.to_string().replace("</", "<\\/");
+    PAGE.replacen("@SVG@", &svg(plan, tasks), 1).replacen("@DATA@", &data, 1)
 }
 
 fn edges(plan: &Plan, tasks: &[TaskId]) -> Vec<(TaskId, TaskId, Relation)> {

@@ -74,6 +74,22 @@ fn graph() {
 }
 
 #[test]
+fn graph_as_a_picture_and_as_a_page() {
+    let project = project();
+    project.replace("fleche.toml", "Drop what is not needed", "</script><b>");
+    let svg = project.fleche(&["graph", "--format=svg"]).out;
+    assert_eq!(svg.matches("class=\"task\"").count(), 5);
+    assert_eq!(svg.matches("class=\"edge\"").count(), 2);
+    assert_eq!(svg.matches("class=\"edge after\"").count(), 3);
+    let page = project.fleche(&["graph", "--format=html"]).out;
+    assert!(page.contains(&svg) && page.contains("echo ${s} | tee ${outputs}"));
+    assert_eq!(page.matches("</script>").count(), 1, "a description ends the script");
+    for needle in ["src=", "href=", "import ", "url("] {
+        assert!(!page.contains(needle), "it needs another file: {needle}");
+    }
+}
+
+#[test]
 fn log_shows_both_streams_of_a_success() {
     let project = project();
     assert_eq!(project.fleche(&["log", "plot[a]"]).code, Some(2));
