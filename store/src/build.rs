@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::backend::TRACES;
-use crate::digest::{CallKey, Digest};
+use crate::digest::{CallId, CallKey, Digest};
 use crate::evict::kill;
 use crate::frame::Kind;
 use crate::layout::{self, Layout};
@@ -58,6 +58,7 @@ pub(crate) fn from_tails(
         Plan { covered: Vec::new(), segments: Vec::new(), replaced: Vec::new(), retired, clock: 0, sync };
     let mut lists: [Vec<(u64, Place)>; 4] = Default::default();
     let mut frames = 0;
+    let mut names = HashMap::new();
     for tail in tails {
         // Sealed: whatever lies behind the last frame will never be one.
         let end = tail.end();
@@ -72,9 +73,9 @@ pub(crate) fn from_tails(
             lists[0].extend(found.iter().map(|(lead, offset)| (*lead, Place::new(class, number, *offset))));
         }
         for offset in tail.records() {
-            let Some(record) = tail.segment.record(offset) else { continue };
+            let Some((record, call)) = tail.segment.record_and_call(offset) else { continue };
             plan.clock = plan.clock.max(record.clock);
-            for (list, class, lead) in postings(&record) {
+            for (list, class, lead) in postings(&record, call, &mut names) {
                 lists[list].push((lead, Place::new(class, number, offset)));
             }
         }
@@ -92,11 +93,14 @@ pub(crate) fn from_tails(
 }
 
 /// Where a record is posted: number of the list, class, leading bits.
-fn postings(record: &Record) -> Vec<(usize, Class, u64)> {
-    let mut postings = vec![
-        (1, Class::Call, record.identity.id().digest().leading()),
-        (3, Class::Function, function_lead(&record.identity.function)),
-    ];
+fn postings(record: &Record, call: CallId, names: &mut HashMap<String, u64>) -> Vec<(usize, Class, u64)> {
+    let function = &record.identity.function;
+    let name = names.get(function).copied().unwrap_or_else(|| {
+        let lead = function_lead(function);
+        names.insert(function.clone(), lead);
+        lead
+    });
+    let mut postings = vec![(1, Class::Call, call.digest().leading()), (3, Class::Function, name)];
     let mut dependencies: Vec<_> = record
         .trace
         .iter()

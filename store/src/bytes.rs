@@ -6,8 +6,8 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rkyv::util::AlignedVec;
 
@@ -191,6 +191,38 @@ impl Drop for Map {
     }
 }
 
+/// The id of this process, without a system call: remembered in a page that the kernel empties in a forked child.
+pub(crate) fn process_id() -> u32 {
+    static PAGE: LazyLock<Option<memmap2::MmapRaw>> = LazyLock::new(|| {
+        let page = memmap2::MmapOptions::new().len(4096).map_anon().ok()?;
+        wipe_on_fork(&page).then(|| page.into())
+    });
+    let Some(page) = &*PAGE else { return std::process::id() };
+    // SAFETY: the page is writable, aligned, lives for ever, and is only ever used as this one atomic word.
+    #[expect(clippy::cast_ptr_alignment, reason = "a page is aligned")]
+    let word = unsafe { &*page.as_mut_ptr().cast::<AtomicU32>() };
+    match word.load(Ordering::Relaxed) {
+        0 => {
+            let id = std::process::id();
+            word.store(id, Ordering::Relaxed);
+            id
+        }
+        id => id,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn wipe_on_fork(page: &memmap2::MmapMut) -> bool {
+    let start = page.as_ptr().cast_mut().cast();
+    // SAFETY: it is our own anonymous page, of which nobody has a reference yet, and it stays zero either way.
+    unsafe { rustix::mm::madvise(start, page.len(), rustix::mm::Advice::LinuxWipeOnFork).is_ok() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wipe_on_fork(_: &memmap2::MmapMut) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +233,22 @@ mod tests {
             let bytes = Bytes::copied(&vec![7; length]);
             assert_eq!(bytes.len(), length);
             assert_eq!(bytes.as_ptr() as usize % 16, 0);
+        }
+    }
+
+    #[test]
+    fn rule_04_a_forked_child_knows_its_own_id() {
+        assert_eq!(process_id(), std::process::id());
+        // SAFETY: the child only asks for its id and ends.
+        match unsafe { libc::fork() } {
+            // SAFETY: ends the child at once.
+            0 => unsafe { libc::_exit(i32::from(process_id() != std::process::id())) },
+            child => {
+                let mut status = -1;
+                // SAFETY: waits for the child that was just forked.
+                unsafe { libc::waitpid(child, &raw mut status, 0) };
+                assert_eq!(status, 0);
+            }
         }
     }
 

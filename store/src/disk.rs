@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::backend::{Backend, Prefix};
 use crate::blob::{self, LARGE, Pending};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, process_id};
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::error::{Error, Result};
 use crate::evict::Eviction;
@@ -153,7 +153,7 @@ impl Disk {
         if writer.active().is_none() {
             self.refresh();
             let view = self.views.get();
-            let pid = std::process::id();
+            let pid = process_id();
             let room = self.tuning.roll.saturating_sub(size);
             let mut foreign = view.tails.iter().filter(|tail| !tail.is_owned_by(pid));
             let active = if let Some(active) = foreign.find_map(|tail| Active::adopt(tail, room)) {
@@ -424,7 +424,7 @@ impl Backend for Disk {
             });
         }
         view.range(Class::Call, &leads, &mut |segment, offset| {
-            let call = segment.record(offset).map(|record| record.identity.id());
+            let call = segment.record_and_call(offset).map(|(_, call)| call);
             found.extend(call.filter(|call| prefix.matches(&call.digest())).map(Named::Call));
             true
         });
@@ -454,7 +454,7 @@ impl Backend for Disk {
         let kept = view.history_of(call).len() as u64;
         let mut evicted = Eviction::default();
         view.find(Class::Call, call.digest().leading(), |segment, offset| {
-            if segment.record(offset).is_some_and(|record| record.identity.id() == *call) {
+            if segment.record_and_call(offset).is_some_and(|(_, found)| found == *call) {
                 evicted.kill(segment, offset);
             }
             None::<()>
@@ -534,7 +534,7 @@ fn record_frame<'a>(record: &Record, call: CallId, payload: &'a [u8]) -> Frame<'
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let pid = std::process::id();
+        let pid = process_id();
         let mut writer = std::mem::take(self.writer.get_mut());
         if let Some(active) =
             writer.active().filter(|active| active.frames >= CLOSING && active.tail.is_owned_by(pid))

@@ -61,11 +61,11 @@ impl View {
         })
     }
 
-    fn collect(&self, class: Class, lead: u64, accept: impl Fn(&Record) -> bool) -> Vec<Found> {
+    fn collect(&self, class: Class, lead: u64, accept: impl Fn(&Record, CallId) -> bool) -> Vec<Found> {
         let mut all = Vec::new();
         self.find(class, lead, |segment, offset| {
-            let record = segment.record(offset).filter(&accept);
-            all.extend(record.map(|record| Found {
+            let record = segment.record_and_call(offset).filter(|(record, call)| accept(record, *call));
+            all.extend(record.map(|(record, _)| Found {
                 record: Arc::new(record),
                 segment: segment.clone(),
                 offset,
@@ -77,7 +77,7 @@ impl View {
 
     /// What is kept of a key.
     pub(crate) fn kept(&self, key: &CallKey) -> Vec<Found> {
-        let mut found = self.collect(Class::Record, key.digest().leading(), |record| record.key == *key);
+        let mut found = self.collect(Class::Record, key.digest().leading(), |record, _| record.key == *key);
         keep_newest(&mut found);
         found
     }
@@ -88,8 +88,7 @@ impl View {
 
     /// The kept records of a call, newest first.
     pub(crate) fn history_of(&self, call: &CallId) -> Vec<Found> {
-        let found =
-            self.collect(Class::Call, call.digest().leading(), |record| record.identity.id() == *call);
+        let found = self.collect(Class::Call, call.digest().leading(), |_, found| found == *call);
         let mut by_key: HashMap<CallKey, Vec<Found>> = HashMap::new();
         for found in found {
             by_key.entry(found.record.key).or_default().push(found);
@@ -108,9 +107,9 @@ impl View {
         let lead = call.digest().leading();
         let mut best: Option<Record> = None;
         let mut consider = |segment: &Arc<Segment>, offset: u64| {
-            if let Some(record) = segment.record(offset)
+            if let Some((record, found)) = segment.record_and_call(offset)
                 && best.as_ref().is_none_or(|best| best.clock < record.clock)
-                && record.identity.id() == *call
+                && found == *call
             {
                 best = Some(record);
             }
@@ -153,10 +152,10 @@ impl View {
     fn calls(&self, class: Class, lead: u64, accept: impl Fn(&Record) -> bool) -> Vec<CallId> {
         let mut calls = Vec::new();
         let mut consider = |segment: &Arc<Segment>, offset| {
-            if let Some(record) = segment.record(offset).filter(&accept)
+            if let Some((record, call)) = segment.record_and_call(offset).filter(|(record, _)| accept(record))
                 && self.kept_at(&record, segment, offset).is_some()
             {
-                calls.push(record.identity.id());
+                calls.push(call);
             }
             None::<()>
         };

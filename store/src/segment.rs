@@ -14,10 +14,10 @@ use parking_lot::RwLock;
 use rkyv::util::AlignedVec;
 
 use crate::bytes::{Bytes, Map};
-use crate::digest::CallKey;
+use crate::digest::{CallId, CallKey};
 use crate::frame::{ALIGN, HEADER, HEADER_SIZE, Header, Kind, LIVE, SIGNATURE_SIZE, Seed, check};
 use crate::layout;
-use crate::record::Record;
+use crate::record::{Record, clock_and_call};
 use crate::store::SigningKey;
 
 /// Values below this are copied out and checked; larger ones are mapped.
@@ -336,10 +336,19 @@ impl Segment {
 
     /// The live, undamaged record at `offset`.
     pub(crate) fn record(&self, offset: u64) -> Option<Record> {
+        self.record_and_call(offset).map(|(record, _)| record)
+    }
+
+    /// The same with its call, which costs less to read than to compute.
+    pub(crate) fn record_and_call(&self, offset: u64) -> Option<(Record, CallId)> {
         let header = self.frame(offset).filter(|header| header.live && header.kind == Kind::Record)?;
         let mut buffer = AlignedVec::new();
         let payload = self.bytes(offset + HEADER, usize::try_from(header.length).ok()?, &mut buffer)?;
-        self.fits(offset, &header, payload).then(|| Record::decode(CallKey::new(header.key), payload))?
+        if !self.fits(offset, &header, payload) {
+            return None;
+        }
+        let (_, call) = clock_and_call(payload)?;
+        Some((Record::decode(CallKey::new(header.key), payload)?, call))
     }
 
     /// Visits the frames from `from` on, reading by `pread`: header, offset, and up to [`PREFIX`] bytes of payload.

@@ -260,9 +260,7 @@ impl Table {
     #[inline]
     fn entry(&self, base: u64, index: u64) -> Option<(u64, Place)> {
         let at = usize::try_from(base + index * ENTRY).ok()?;
-        let bytes: &[u8; 16] = self.map.slice(at, 16)?.first_chunk()?;
-        let (lead, place) = bytes.split_at(8);
-        Some((u64::from_le_bytes(*lead.first_chunk()?), Place(u64::from_le_bytes(*place.first_chunk()?))))
+        parse_entry(self.map.slice(at, ENTRY_SIZE)?)
     }
 
     fn slots(&self) -> u64 {
@@ -292,18 +290,24 @@ impl Table {
             (self.start, first, first.saturating_add(reach).min(self.slots()))
         };
         while at < end {
-            let (found, place) = self.entry(base, at)?;
-            if place.0 == 0 || found > lead {
-                break;
+            // A bucket at a time: one check of bounds for a cache line.
+            let count = (SLOTS - at % SLOTS).min(end - at);
+            let start = usize::try_from(base + at * ENTRY).ok()?;
+            let bucket = self.map.slice(start, usize::try_from(count * ENTRY).ok()?)?;
+            for entry in bucket.chunks_exact(ENTRY_SIZE) {
+                let (found, place) = parse_entry(entry)?;
+                if place.0 == 0 || found > lead {
+                    return None;
+                }
+                if found == lead
+                    && place.is(class)
+                    && let Some(segment) = self.segments.get(place.segment())
+                    && let Some(value) = f(segment, place.offset())
+                {
+                    return Some(value);
+                }
             }
-            if found == lead
-                && place.is(class)
-                && let Some(segment) = self.segments.get(place.segment())
-                && let Some(value) = f(segment, place.offset())
-            {
-                return Some(value);
-            }
-            at += 1;
+            at += count;
         }
         None
     }
@@ -375,6 +379,12 @@ impl Table {
     pub(crate) fn sequential(&self) {
         self.map.sequential();
     }
+}
+
+#[inline]
+fn parse_entry(bytes: &[u8]) -> Option<(u64, Place)> {
+    let (lead, place) = bytes.split_at_checked(8)?;
+    Some((u64::from_le_bytes(*lead.first_chunk()?), Place(u64::from_le_bytes(*place.first_chunk()?))))
 }
 
 /// A walk over entries.

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::build;
+use crate::bytes::process_id;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::layout;
@@ -70,14 +71,12 @@ impl Disk {
 
     /// Tells everybody that files came or went, ourselves first.
     pub(crate) fn announce(&self) -> io::Result<()> {
-        self.views.publish().map_err(|e| io::Error::other(e.to_string()))?;
-        self.views.reload()?;
-        Ok(())
+        self.views.publish().map_err(|e| io::Error::new(e.io_kind().unwrap_or(io::ErrorKind::Other), e))
     }
 
     /// Makes tables of sealed segments' tails, which nobody else will.
     fn publish_orphans(&self, view: &View) -> io::Result<()> {
-        let pid = std::process::id();
+        let pid = process_id();
         let orphans = view.tails.iter().filter(|tail| !tail.is_owned_by(pid) && tail.segment.is_sealed());
         let orphans: Vec<_> = orphans.filter(|tail| tail.frames() >= ORPHAN).cloned().collect();
         if orphans.is_empty() { Ok(()) } else { self.publish_tails(&orphans, false) }

@@ -6,10 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::bytes::{Map, process_id};
 use crate::error::{Error, Result};
 use crate::frame::HEADER;
 use crate::layout::{self, Layout};
@@ -21,6 +22,8 @@ use crate::tail::{Class, Tail};
 #[derive(Default)]
 pub(crate) struct View {
     pub(crate) generation: u64,
+    /// The generation before, while ours is being announced: seeing it is no news either.
+    before: u64,
     pub(crate) segments: HashMap<SegmentId, Arc<Segment>>,
     /// Largest first.
     pub(crate) tables: Vec<Arc<Table>>,
@@ -82,13 +85,22 @@ pub(crate) struct Views {
     reserve: u64,
     keys: Keys,
     current: RwLock<Arc<View>>,
-    /// Held by whoever replaces the view.
-    changing: Mutex<Option<fs::File>>,
+    /// The generation's file, mapped: a miss reads it without a system call.
+    word: OnceLock<Map>,
+    /// Held while files are listed.
+    listing: Mutex<()>,
 }
 
 impl Views {
     pub(crate) fn new(layout: Layout, reserve: u64, keys: Keys) -> Self {
-        Self { layout, reserve, keys, current: RwLock::default(), changing: Mutex::new(None) }
+        Self {
+            layout,
+            reserve,
+            keys,
+            current: RwLock::default(),
+            word: OnceLock::new(),
+            listing: Mutex::new(()),
+        }
     }
 
     pub(crate) fn get(&self) -> Arc<View> {
@@ -100,45 +112,53 @@ impl Views {
         Segment::new(&self.layout.segments, id, reserve, self.keys.clone())
     }
 
-    /// Says to other processes that files came or went.
+    /// Says to other processes that files came or went, after having looked ourselves.
     pub(crate) fn publish(&self) -> Result<()> {
         let path = self.layout.generation();
-        let word = layout::random();
+        let [word, _] = halves(layout::random());
+        let listing = self.listing.lock();
+        let before = self.generation();
+        // While the word is on its way, threads that put see either it or the one before, and need not list.
+        let wrap = |e| Error::io(&path, e);
+        self.list(word, before).map_err(wrap)?;
         layout::open_or_create(&path)
-            .and_then(|file| file.write_all_at(&word[..8], 0))
-            .map_err(|e| Error::io(&path, e))
+            .and_then(|file| file.write_all_at(&word.to_le_bytes(), 0))
+            .map_err(wrap)?;
+        // Another process may have announced something in between, which our word has overwritten.
+        self.list(word, word).map_err(wrap)?;
+        drop(listing);
+        Ok(())
     }
 
     /// Adds a tail of this process's own, in place of an unowned one of the same range.
     pub(crate) fn add_tail(&self, tail: &Arc<Tail>) {
-        let _changing = self.changing.lock();
         let mut current = self.current.write();
         let mut segments = current.segments.clone();
         let mut tails = current.tails.clone();
         segments.insert(tail.segment.id, tail.segment.clone());
         tails.retain(|other| other.segment.id != tail.segment.id || other.from != tail.from);
         tails.push(tail.clone());
-        let (generation, tables) = (current.generation, current.tables.clone());
-        *current = Arc::new(View { generation, segments, tables, tails });
+        let (generation, before, tables) = (current.generation, current.before, current.tables.clone());
+        *current = Arc::new(View { generation, before, segments, tables, tails });
     }
 
     /// Looks for what other processes did. Returns whether there was anything, and the largest clock seen in it.
     pub(crate) fn refresh(&self) -> (bool, u64) {
-        let mut file = self.changing.lock();
         let mut news = false;
         let mut clock = 0;
-        let generation = self.generation(&mut file);
-        if generation != self.current.read().generation {
-            if self.list(generation).is_err() {
+        let mut view = self.get();
+        let known = |view: &View, generation| generation == view.generation || generation == view.before;
+        if !known(&view, self.generation()) {
+            let _listing = self.listing.lock();
+            let generation = self.generation();
+            if !known(&self.get(), generation) && self.list(generation, generation).is_err() {
                 return (false, 0);
             }
+            view = self.get();
             news = true;
-        }
-        let view = self.get();
-        if news {
             clock = view.tables.iter().map(|table| table.header.clock).max().unwrap_or(0);
         }
-        let pid = std::process::id();
+        let pid = process_id();
         for tail in view.tails.iter().filter(|tail| !tail.is_owned_by(pid)) {
             if let Some(found) = tail.catch_up() {
                 news = true;
@@ -150,27 +170,27 @@ impl Views {
 
     /// Lists the files whether or not the generation changed.
     pub(crate) fn reload(&self) -> io::Result<u64> {
-        let mut file = self.changing.lock();
-        let generation = self.generation(&mut file);
-        self.list(generation)?;
+        let _listing = self.listing.lock();
+        let generation = self.generation();
+        self.list(generation, generation)?;
         Ok(self.get().tables.iter().map(|table| table.header.clock).max().unwrap_or(0))
     }
 
-    fn generation(&self, file: &mut Option<fs::File>) -> u64 {
-        let mut word = [0; 8];
-        if file.is_none() {
-            *file = layout::open(&self.layout.generation()).ok();
-        }
-        match file.as_ref().map(|file| file.read_exact_at(&mut word, 0)) {
-            Some(Ok(())) => u64::from_le_bytes(word),
-            _ => 0,
-        }
+    fn generation(&self) -> u64 {
+        let word = self.word.get().or_else(|| {
+            let file = layout::open(&self.layout.generation()).ok()?;
+            let whole = file.metadata().is_ok_and(|meta| meta.len() >= 8);
+            let map = whole.then(|| Map::uncapped(&file, 8).ok())??;
+            Some(self.word.get_or_init(|| map))
+        });
+        let half = |at| word.and_then(|word| word.word(at)).map_or(0, u64::from);
+        half(4) << 32 | half(0)
     }
 
     /// Replaces the view by one of the files that are there now.
     ///
     /// Tables first, then segments: what a table covers was there before it, so nothing can fall between.
-    fn list(&self, generation: u64) -> io::Result<()> {
+    fn list(&self, generation: u64, before: u64) -> io::Result<()> {
         let old = self.get();
         let mut segments = HashMap::new();
         let mut segment = |id| {
@@ -185,7 +205,7 @@ impl Views {
         }
         segments.retain(|id, _| ids.contains(id));
         let starts = uncovered(&tables);
-        let pid = std::process::id();
+        let pid = process_id();
         let mut tails = Vec::new();
         for (id, segment) in &segments {
             let start = starts.get(id).copied().unwrap_or(HEADER);
@@ -204,7 +224,16 @@ impl Views {
         }
         // In the order in which they began, as far as we know: older ones first.
         tails.sort_by_key(|tail| (old.tails.iter().position(|other| Arc::ptr_eq(other, tail)), tail.from));
-        *self.current.write() = Arc::new(View { generation, segments, tables, tails });
+        let mut current = self.current.write();
+        // What a put added meanwhile is newer than what was listed.
+        for tail in &current.tails {
+            if !old.tails.iter().any(|other| Arc::ptr_eq(other, tail)) {
+                segments.insert(tail.segment.id, tail.segment.clone());
+                tails.retain(|other| other.segment.id != tail.segment.id || other.from != tail.from);
+                tails.push(tail.clone());
+            }
+        }
+        *current = Arc::new(View { generation, before, segments, tables, tails });
         Ok(())
     }
 
@@ -248,6 +277,11 @@ impl Views {
         }
         Ok(tables)
     }
+}
+
+fn halves(bytes: [u8; 16]) -> [u64; 2] {
+    let half = |at: usize| bytes[at..].first_chunk().map_or(0, |half| u64::from_le_bytes(*half));
+    [half(0), half(8)]
 }
 
 /// How far tables cover each segment without a gap.

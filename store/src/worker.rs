@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::bytes::process_id;
+
 /// Whatever does the work: the store that owns the worker.
 pub(crate) trait Work: Send + Sync + 'static {
     /// Does everything that is due. Called on the worker's thread.
@@ -36,7 +38,7 @@ impl Worker {
     /// Says that there is work.
     pub(crate) fn ring<W: Work>(&self, owner: &Weak<W>) {
         let mut state = self.state.lock();
-        let pid = std::process::id();
+        let pid = process_id();
         if state.pid != pid || state.bell.is_none() {
             let (bell, jobs) = channel();
             let (owner, idle) = (owner.clone(), self.idle.clone());
@@ -55,7 +57,7 @@ impl Worker {
 
     /// Waits until everything announced so far is done.
     pub(crate) fn wait(&self) {
-        if self.state.lock().pid != std::process::id() {
+        if self.state.lock().pid != process_id() {
             return;
         }
         let mut pending = self.idle.pending.lock();

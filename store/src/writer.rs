@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::bytes::process_id;
 use crate::digest::{CallId, Digest, TypeFingerprint};
 use crate::error::{Error, Result};
 use crate::frame::{ALIGN, HEADER, Header, Kind};
@@ -65,7 +66,7 @@ impl Active {
                 });
             match made {
                 Ok(true) => {
-                    let tail = Arc::new(Tail::new(Arc::new(segment), HEADER, std::process::id()));
+                    let tail = Arc::new(Tail::new(Arc::new(segment), HEADER, process_id()));
                     return Ok(Self { file: Arc::new(file), tail, end: HEADER, frames: 0 });
                 }
                 Ok(false) => {}
@@ -98,7 +99,7 @@ impl Active {
             let _ = layout::seal(&file);
             return None;
         }
-        tail.set_owner(std::process::id());
+        tail.set_owner(process_id());
         Some(Self { file: Arc::new(file), end: tail.end(), frames: tail.frames(), tail: tail.clone() })
     }
 }
@@ -106,7 +107,7 @@ impl Active {
 impl Writer {
     /// The segment to append to, unless one must be found first.
     pub(crate) fn active(&mut self) -> Option<&mut Active> {
-        if self.pid != std::process::id() {
+        if self.pid != process_id() {
             // After a fork: the parent goes on with that segment. Close, don't unlock.
             if let Some(active) = self.active.take() {
                 active.tail.set_owner(0);
@@ -116,7 +117,7 @@ impl Writer {
     }
 
     pub(crate) fn set_active(&mut self, active: Active) {
-        self.pid = std::process::id();
+        self.pid = process_id();
         self.active = Some(active);
     }
 
@@ -198,7 +199,7 @@ impl Writer {
 impl Active {
     /// Begins a new tail where this one ends, and gives the old one away.
     pub(crate) fn turn(&mut self) -> Arc<Tail> {
-        let new = Arc::new(Tail::new(self.tail.segment.clone(), self.end, std::process::id()));
+        let new = Arc::new(Tail::new(self.tail.segment.clone(), self.end, process_id()));
         self.frames = 0;
         std::mem::replace(&mut self.tail, new)
     }

@@ -14,7 +14,7 @@ use crate::peers::FP;
 use crate::table::{Table, time};
 
 /// One of many, for the archives that are read whole.
-#[derive(Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, bincode::Encode, bincode::Decode)]
+#[derive(Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct Row {
     id: u64,
     name: String,
@@ -94,7 +94,7 @@ pub fn child(arguments: &[String]) {
             let rows: Vec<Row> = if what == "rows-postcard" {
                 postcard::from_bytes(&bytes).unwrap()
             } else {
-                bincode::decode_from_slice(&bytes, bincode::config::standard()).unwrap().0
+                bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap().0
             };
             std::hint::black_box(rows[0].id);
             let first = begun.elapsed();
@@ -141,7 +141,7 @@ pub fn reading(scale: Scale) {
     let rows = rows(scale.floats / 5 / 120);
     store.put_value(named("rows"), FP, &rkyv::to_bytes::<rkyv::rancor::Error>(&rows).unwrap()).unwrap();
     std::fs::write(dir.path().join("rows-postcard"), postcard::to_stdvec(&rows).unwrap()).unwrap();
-    let encoded = bincode::encode_to_vec(&rows, bincode::config::standard()).unwrap();
+    let encoded = bincode::serde::encode_to_vec(&rows, bincode::config::standard()).unwrap();
     std::fs::write(dir.path().join("rows-bincode"), encoded).unwrap();
     store.sync().unwrap();
     store.settle();

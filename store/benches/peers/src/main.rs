@@ -22,8 +22,10 @@ pub struct Scale {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("child") {
-        return large::child(&arguments.collect::<Vec<_>>());
+    match arguments.next().as_deref() {
+        Some("child") => return large::child(&arguments.collect::<Vec<_>>()),
+        Some("profile") => return small::profile(),
+        _ => {}
     }
     let scale = match std::env::var("FLECHE_BENCH").as_deref() {
         Ok("quick") => Scale { entries: [20_000, 5_000, 500], many: 100_000, large: 64 << 20, floats: 64 << 20 },

@@ -159,3 +159,34 @@ pub fn processes() {
     table.each("put, both at once", 2 * count, both);
     table.print();
 }
+
+/// Just ours, for a profiler: `fleche-store-peers profile`.
+pub fn profile() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let count = 300_000;
+    let entries: Vec<_> = (0..count).map(|i| payload(i, 100)).collect();
+    let records: Vec<_> = entries.iter().enumerate().map(|(i, value)| crate::peers::record(i as u64, value)).collect();
+    // This thread's own time too: other programs may keep the processors busy.
+    let cpu = || {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: fills the struct that it is given.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
+        now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+    };
+    let last = std::cell::Cell::new(cpu());
+    let say = |what: &str, spent: Duration| {
+        let each = |seconds: f64| seconds * 1e6 / count as f64;
+        println!("{what}: {:.3} µs, {:.3} µs of processor", each(spent.as_secs_f64()), each(cpu() - last.get()));
+        last.set(cpu());
+    };
+    let put = || records.iter().zip(&entries).for_each(|(record, value)| drop(store.put_result(record, value).unwrap()));
+    say("put value and record", time(put).0);
+    say("settle", time(|| store.settle()).0);
+    say("records", time(|| records.iter().for_each(|r| assert_eq!(store.records(&r.key).unwrap().len(), 1))).0);
+    say("value", time(|| records.iter().for_each(|r| assert!(store.value(&r.result.digest, FP).unwrap().is_some()))).0);
+    let missing: Vec<_> = (0..count).map(|i| ValueDigest::new(Digest::from_bytes(key(i + (1 << 40))))).collect();
+    last.set(cpu());
+    say("miss", time(|| missing.iter().for_each(|d| assert!(store.value(d, FP).unwrap().is_none()))).0);
+    println!("{:?}", store.stats().map(|stats| (stats.segments, stats.tables)));
+}
