@@ -144,7 +144,12 @@ fn watched(dir: &Path, range: std::ops::Range<u64>, f: impl FnOnce()) -> Vec<&'s
     let options = || Options { read_only: true, ..Options::default() };
     let mut readers = vec![Disk::open(&path, options()).unwrap()];
     let hook = move |place| {
-        seen.borrow_mut().push(place);
+        let mut seen = seen.borrow_mut();
+        seen.push(place);
+        // The first times that it passes a place are as good as all.
+        if seen.iter().filter(|other| **other == place).count() > 3 {
+            return;
+        }
         readers.push(Disk::open(&path, options()).unwrap());
         for reader in &readers {
             assert_whole(reader, range.clone(), place);
