@@ -526,3 +526,27 @@ fn rule_14_equal_digests_of_two_types_are_two_values() {
     assert_eq!(disk.value(&digest(1), TypeFingerprint(1)).unwrap().as_deref(), Some(&b"as one type"[..]));
     assert_eq!(disk.value(&digest(1), TypeFingerprint(2)).unwrap().as_deref(), Some(&b"as another"[..]));
 }
+
+#[test]
+fn rule_09_a_listing_that_races_with_a_merge_lists_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 1 << 20, 7);
+    for start in (0..30).step_by(10) {
+        fill(&disk, start..start + 10);
+        disk.settle_down();
+    }
+    assert!(disk.views.get().tables.len() > 1);
+    let mut merged = false;
+    let other = disk.clone();
+    let hook = move |place| {
+        if place == "table listed" && !std::mem::replace(&mut merged, true) {
+            // Between the reader's listing and its opening everything it listed goes.
+            let view = other.views.get();
+            other.merge(&view, &view.tables).unwrap();
+        }
+    };
+    let options = Options { read_only: true, ..Options::default() };
+    let reader = crate::pause::with(hook, || Disk::open(dir.path(), options).unwrap());
+    assert_eq!(reader.views.get().tables.len(), 1, "the merged table, found by listing again");
+    assert_whole(&reader, 0..30, "after the race");
+}
