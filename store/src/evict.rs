@@ -4,7 +4,8 @@
 //! do no harm. It lies outside every checksum.
 
 use std::collections::HashMap;
-use std::fs;
+use std::collections::hash_map::Entry;
+use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::Arc;
 
@@ -15,13 +16,18 @@ use crate::segment::{Segment, SegmentId};
 
 /// Makes a frame dead, without waiting for the disk. Returns whether it was live.
 pub(crate) fn kill(segment: &Segment, offset: u64) -> Result<bool> {
+    overwrite(&open(segment)?, segment, offset)
+}
+
+/// Opens a segment for overwriting markers.
+fn open(segment: &Segment) -> Result<File> {
     let wrap = |e| Error::io(&segment.path, e);
     let meta = fs::symlink_metadata(&segment.path).map_err(wrap)?;
+    if !meta.is_file() {
+        return Err(Error::Foreign { path: segment.path.clone(), what: "not a file, where a segment was" });
+    }
     let sealed = layout::is_sealed(&meta);
     let set_mode = |mode| fs::set_permissions(&segment.path, fs::Permissions::from_mode(mode)).map_err(wrap);
-    if !meta.is_file() {
-        return Ok(false);
-    }
     if sealed {
         // Still sealed to everybody else, see `layout::is_sealed`.
         set_mode(0o700)?;
@@ -31,7 +37,11 @@ pub(crate) fn kill(segment: &Segment, offset: u64) -> Result<bool> {
         // The descriptor keeps its right to write.
         set_mode(0o400)?;
     }
-    let file = file?;
+    file
+}
+
+fn overwrite(file: &File, segment: &Segment, offset: u64) -> Result<bool> {
+    let wrap = |e| Error::io(&segment.path, e);
     let mut marker = [0; 4];
     file.read_exact_at(&mut marker, offset).map_err(wrap)?;
     let live = marker == LIVE.to_le_bytes();
@@ -41,36 +51,37 @@ pub(crate) fn kill(segment: &Segment, offset: u64) -> Result<bool> {
     Ok(live)
 }
 
-/// Brings a segment's markers to the disk.
-pub(crate) fn sync(segment: &Segment) -> Result<()> {
-    let synced = layout::open(&segment.path).and_then(|file| file.sync_data());
-    synced.map_err(|e| Error::io(&segment.path, e))
-}
-
 /// Frames that are made dead together: acknowledged once all of it is on the disk.
 #[derive(Default)]
 pub(crate) struct Eviction {
     killed: u64,
-    touched: HashMap<SegmentId, Arc<Segment>>,
+    /// Kept open until the end: there may be very many frames in few segments.
+    open: HashMap<SegmentId, (File, Arc<Segment>)>,
     failed: Option<Error>,
 }
 
 impl Eviction {
     pub(crate) fn kill(&mut self, segment: &Arc<Segment>, offset: u64) {
-        match kill(segment, offset) {
-            Ok(true) => {
-                self.killed += 1;
-                self.touched.entry(segment.id).or_insert_with(|| segment.clone());
-            }
-            Ok(false) => {}
+        match self.try_kill(segment, offset) {
+            Ok(live) => self.killed += u64::from(live),
+            // A segment that is gone has no live frames.
+            Err(e) if e.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
             Err(e) => self.failed = Some(e),
         }
     }
 
+    fn try_kill(&mut self, segment: &Arc<Segment>, offset: u64) -> Result<bool> {
+        let (file, segment) = match self.open.entry(segment.id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert((open(segment)?, segment.clone())),
+        };
+        overwrite(file, segment, offset)
+    }
+
     /// Waits for the disk. How many frames were made dead.
     pub(crate) fn finish(self) -> Result<u64> {
-        for segment in self.touched.values() {
-            sync(segment)?;
+        for (file, segment) in self.open.values() {
+            file.sync_data().map_err(|e| Error::io(&segment.path, e))?;
         }
         self.failed.map_or(Ok(self.killed), Err)
     }

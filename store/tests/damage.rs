@@ -147,3 +147,21 @@ fn rule_18_things_that_are_no_segments_are_left_alone() {
     assert!(store.has_value(&value(99), FP).unwrap());
     assert_eq!(fs::read(name(1)).unwrap(), b"");
 }
+
+#[test]
+fn rule_18_frames_inside_of_a_damaged_value_are_none_of_ours() {
+    let other = tempfile::tempdir().unwrap();
+    let foreign = fs::read(small(other.path())).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::open(dir.path());
+    store.put_value(value(700), FP, &foreign).unwrap();
+    store.put_value(value(701), FP, b"behind it").unwrap();
+    drop(store);
+    let file = segment(dir.path());
+    let mut content = fs::read(&file).unwrap();
+    content[64 + 24] ^= 1; // the length of the frame that holds the other store's segment
+    fs::write(&file, &content).unwrap();
+    let store = open(dir.path());
+    assert_eq!(missing(&store), 3 * ENTRIES);
+    assert!(store.has_value(&value(701), FP).unwrap(), "what is behind the damage is found");
+}

@@ -89,6 +89,33 @@ fn rule_19_symbolic_links_are_not_followed() {
 }
 
 #[test]
+fn rule_19_a_link_in_place_of_a_file_is_a_miss() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let blob = store.put_blob_bytes(&bytes(1, 2 << 20)).unwrap();
+    store.put_value(value(2), FP, &bytes(2, 100)).unwrap();
+    store.settle();
+    drop(store);
+    for part in [format!("values/{}", &blob.to_string()[..2]), "segments".into()] {
+        let file = fs::read_dir(dir.path().join("v1").join(part)).unwrap().next().unwrap().unwrap().path();
+        let moved = outside.path().join(file.file_name().unwrap());
+        fs::copy(&file, &moved).unwrap();
+        fs::remove_file(&file).unwrap();
+        let found = read_only(dir.path()).blob(&blob).unwrap();
+        assert!(found.is_none());
+        std::os::unix::fs::symlink(&moved, &file).unwrap();
+        assert!(read_only(dir.path()).blob(&blob).unwrap().is_none(), "{} was followed", file.display());
+        fs::remove_file(&file).unwrap();
+        fs::copy(&moved, &file).unwrap();
+        assert!(
+            read_only(dir.path()).blob(&blob).unwrap().is_some(),
+            "the same bytes in a file of the store's own"
+        );
+    }
+}
+
+#[test]
 fn rule_18_a_file_in_place_of_a_directory_is_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("v1"), b"x").unwrap();

@@ -22,7 +22,11 @@ struct Row {
 }
 
 fn rows(count: u64) -> Vec<Row> {
-    let row = |id| Row { id, name: format!("row number {id}"), weights: (0..16).map(|i| (id + i) as f32).collect() };
+    let row = |id| Row {
+        id,
+        name: format!("row number {id}"),
+        weights: (0..16).map(|i| (id + i) as f32).collect(),
+    };
     (0..count).map(row).collect()
 }
 
@@ -33,7 +37,8 @@ fn named(name: &str) -> ValueDigest {
 /// Runs this program again; it prints the microseconds to the first element and to the sum of all.
 fn fresh(what: &str, dir: &Path) -> (f64, f64, f64) {
     let runs = (0..5).map(|_| {
-        let output = Command::new(std::env::current_exe().unwrap()).args(["child", what]).arg(dir).output().unwrap();
+        let output =
+            Command::new(std::env::current_exe().unwrap()).args(["child", what]).arg(dir).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let mut numbers = text.split_whitespace().map(|word| word.parse::<f64>().unwrap());
         (numbers.next().unwrap(), numbers.next().unwrap(), numbers.next().unwrap())
@@ -75,7 +80,12 @@ pub fn child(arguments: &[String]) {
             std::hint::black_box(bytes[0]);
             let first = begun.elapsed();
             std::hint::black_box(sum(bytes));
-            println!("{} {} {}", first.as_secs_f64() * 1e6, begun.elapsed().as_secs_f64() * 1e6, peak_memory());
+            println!(
+                "{} {} {}",
+                first.as_secs_f64() * 1e6,
+                begun.elapsed().as_secs_f64() * 1e6,
+                peak_memory()
+            );
         }
         "rows-view" => {
             let store = open();
@@ -84,9 +94,15 @@ pub fn child(arguments: &[String]) {
             let rows = rkyv::access::<rkyv::Archived<Vec<Row>>, rkyv::rancor::Error>(&view).unwrap();
             std::hint::black_box(rows[0].id.to_native());
             let first = begun.elapsed();
-            let total: f64 = rows.iter().map(|row| f64::from(row.weights[3].to_native()) + row.name.len() as f64).sum();
+            let total: f64 =
+                rows.iter().map(|row| f64::from(row.weights[3].to_native()) + row.name.len() as f64).sum();
             std::hint::black_box(total);
-            println!("{} {} {}", first.as_secs_f64() * 1e6, begun.elapsed().as_secs_f64() * 1e6, peak_memory());
+            println!(
+                "{} {} {}",
+                first.as_secs_f64() * 1e6,
+                begun.elapsed().as_secs_f64() * 1e6,
+                peak_memory()
+            );
         }
         "rows-postcard" | "rows-bincode" => {
             let begun = Instant::now();
@@ -100,7 +116,12 @@ pub fn child(arguments: &[String]) {
             let first = begun.elapsed();
             let total: f64 = rows.iter().map(|row| f64::from(row.weights[3]) + row.name.len() as f64).sum();
             std::hint::black_box(total);
-            println!("{} {} {}", first.as_secs_f64() * 1e6, begun.elapsed().as_secs_f64() * 1e6, peak_memory());
+            println!(
+                "{} {} {}",
+                first.as_secs_f64() * 1e6,
+                begun.elapsed().as_secs_f64() * 1e6,
+                peak_memory()
+            );
         }
         "write" => {
             let store = open();
@@ -148,7 +169,11 @@ pub fn reading(scale: Scale) {
     drop((store, rows));
     let plain = fresh("mmap", dir.path());
     let view = fresh("view", dir.path());
-    let mut first = Table::new(&format!("{} MiB of floats, fresh process: first element", scale.floats >> 20), "µs", "plain mmap");
+    let mut first = Table::new(
+        &format!("{} MiB of floats, fresh process: first element", scale.floats >> 20),
+        "µs",
+        "plain mmap",
+    );
     first.row("plain mmap", plain.0);
     first.row("fleche view", view.0);
     first.print();

@@ -25,12 +25,22 @@ fn main() {
     match arguments.next().as_deref() {
         Some("child") => return large::child(&arguments.collect::<Vec<_>>()),
         Some("profile") => return small::profile(),
+        Some("many") => {
+            let many = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10_000_000);
+            return small::many(Scale { entries: [0; 3], many, large: 0, floats: 0 });
+        }
         _ => {}
     }
     let scale = match std::env::var("FLECHE_BENCH").as_deref() {
-        Ok("quick") => Scale { entries: [20_000, 5_000, 500], many: 100_000, large: 64 << 20, floats: 64 << 20 },
-        Ok("full") => Scale { entries: [1_000_000, 200_000, 20_000], many: 10_000_000, large: 4 << 30, floats: 1 << 30 },
-        _ => Scale { entries: [200_000, 40_000, 4_000], many: 1_000_000, large: 512 << 20, floats: 256 << 20 },
+        Ok("quick") => {
+            Scale { entries: [20_000, 5_000, 500], many: 100_000, large: 64 << 20, floats: 64 << 20 }
+        }
+        Ok("full") => {
+            Scale { entries: [1_000_000, 200_000, 20_000], many: 10_000_000, large: 4 << 30, floats: 1 << 30 }
+        }
+        _ => {
+            Scale { entries: [200_000, 40_000, 4_000], many: 1_000_000, large: 512 << 20, floats: 256 << 20 }
+        }
     };
     small::puts_and_gets(scale);
     small::many(scale);

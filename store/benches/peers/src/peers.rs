@@ -6,7 +6,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use fleche_store::{
-    Argument, CallKey, Dependency, Digest, Edge, Identity, Options, Record, Store, Stored, TypeFingerprint, ValueDigest,
+    Argument, CallKey, Dependency, Digest, Edge, Identity, Options, Record, Store, Stored, TypeFingerprint,
+    ValueDigest,
 };
 use heed::types::Bytes as HeedBytes;
 
@@ -61,7 +62,11 @@ pub fn record(i: u64, value: &[u8]) -> Record {
         function: "demo::words::count".into(),
         package: "demo".into(),
         module: "demo::words".into(),
-        arguments: vec![Argument { name: "n".into(), digest: argument, encoded: Some(i.to_le_bytes().to_vec()) }],
+        arguments: vec![Argument {
+            name: "n".into(),
+            digest: argument,
+            encoded: Some(i.to_le_bytes().to_vec()),
+        }],
     };
     let dependency = Dependency::Input { kind: 1, name: b"data/book.txt".to_vec() };
     Record {

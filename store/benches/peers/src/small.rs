@@ -49,7 +49,12 @@ type Open<'a> = (&'static str, usize, u64, Box<dyn Fn(&Path) -> Box<dyn Peer> + 
 pub fn puts_and_gets(scale: Scale) {
     for (size, count) in [100, 1024, 16 * 1024].into_iter().zip(scale.entries) {
         let peers: Vec<Open<'_>> = vec![
-            ("fleche value + record, each acknowledged", 1, 1, Box::new(|dir| Box::new(FlecheResults(Fleche::open(dir).0)))),
+            (
+                "fleche value + record, each acknowledged",
+                1,
+                1,
+                Box::new(|dir| Box::new(FlecheResults(Fleche::open(dir).0))),
+            ),
             ("fleche value, each acknowledged", 1, 1, Box::new(|dir| Box::new(Fleche::open(dir)))),
             ("heed, batches of 1000", 1000, 1, Box::new(|dir| Box::new(Heed::open(dir)))),
             ("heed, batches of 64", 64, 1, Box::new(|dir| Box::new(Heed::open(dir)))),
@@ -61,7 +66,8 @@ pub fn puts_and_gets(scale: Scale) {
             ("one file a value", 1, 10, Box::new(|dir| Box::new(Files(dir.to_path_buf())))),
             ("floor: append and a hash table", 1, 1, Box::new(|dir| Box::new(Floor::open(dir)))),
         ];
-        let mut puts = Table::new(&format!("put, {size} bytes, {count} entries"), "µs each", "heed, batches of 1000");
+        let mut puts =
+            Table::new(&format!("put, {size} bytes, {count} entries"), "µs each", "heed, batches of 1000");
         let mut gets = Vec::new();
         for (name, batch, fewer, open) in peers {
             let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
@@ -77,7 +83,8 @@ pub fn puts_and_gets(scale: Scale) {
             eprintln!("    {bytes:.0} bytes on disk an entry");
         }
         puts.print();
-        let mut table = Table::new(&format!("get, {size} bytes, {count} entries"), "µs each", "heed, batches of 1000");
+        let mut table =
+            Table::new(&format!("get, {size} bytes, {count} entries"), "µs each", "heed, batches of 1000");
         for (name, count, spent) in gets {
             table.each(name, count, spent);
         }
@@ -90,7 +97,8 @@ pub fn many(scale: Scale) {
     let count = scale.many;
     let ours = tempfile::tempdir().unwrap();
     let heeds = tempfile::tempdir().unwrap();
-    let mut table = Table::new(&format!("{count} entries of 16 bytes: filling"), "µs each", "heed, batches of 1000");
+    let mut table =
+        Table::new(&format!("{count} entries of 16 bytes: filling"), "µs each", "heed, batches of 1000");
     let mut fleche = Fleche::open(ours.path());
     table.each("fleche, each acknowledged", count, put_all(&mut fleche, count, 16, 1));
     fleche.0.settle();
@@ -125,7 +133,11 @@ pub fn many(scale: Scale) {
     // Nothing reaches these values, so gc drops and compacts everything but what it is told to keep.
     if count <= 1_000_000 {
         let (spent, report) = time(|| fleche.0.gc(&GcOptions::default()).unwrap());
-        println!("\ngc of {count} unreached values: {:.2} s, {} bytes freed", spent.as_secs_f64(), report.bytes_freed);
+        println!(
+            "\ngc of {count} unreached values: {:.2} s, {} bytes freed",
+            spent.as_secs_f64(),
+            report.bytes_freed
+        );
     }
 }
 
@@ -150,7 +162,8 @@ pub fn processes() {
         std::thread::scope(|scope| {
             for (store, first) in [(&a, 1 << 30), (&b, 1 << 31)] {
                 scope.spawn(move || {
-                    (first..first + count).for_each(|i| store.0.put_value(value(i), FP, &payload(i, 100)).unwrap());
+                    (first..first + count)
+                        .for_each(|i| store.0.put_value(value(i), FP, &payload(i, 100)).unwrap());
                 });
             }
         });
@@ -166,7 +179,8 @@ pub fn profile() {
     let store = Store::open(dir.path(), Options::default()).unwrap();
     let count = 300_000;
     let entries: Vec<_> = (0..count).map(|i| payload(i, 100)).collect();
-    let records: Vec<_> = entries.iter().enumerate().map(|(i, value)| crate::peers::record(i as u64, value)).collect();
+    let records: Vec<_> =
+        entries.iter().enumerate().map(|(i, value)| crate::peers::record(i as u64, value)).collect();
     // This thread's own time too: other programs may keep the processors busy.
     let cpu = || {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -177,15 +191,31 @@ pub fn profile() {
     let last = std::cell::Cell::new(cpu());
     let say = |what: &str, spent: Duration| {
         let each = |seconds: f64| seconds * 1e6 / count as f64;
-        println!("{what}: {:.3} µs, {:.3} µs of processor", each(spent.as_secs_f64()), each(cpu() - last.get()));
+        println!(
+            "{what}: {:.3} µs, {:.3} µs of processor",
+            each(spent.as_secs_f64()),
+            each(cpu() - last.get())
+        );
         last.set(cpu());
     };
-    let put = || records.iter().zip(&entries).for_each(|(record, value)| drop(store.put_result(record, value).unwrap()));
+    let put = || {
+        records
+            .iter()
+            .zip(&entries)
+            .for_each(|(record, value)| drop(store.put_result(record, value).unwrap()))
+    };
     say("put value and record", time(put).0);
     say("settle", time(|| store.settle()).0);
-    say("records", time(|| records.iter().for_each(|r| assert_eq!(store.records(&r.key).unwrap().len(), 1))).0);
-    say("value", time(|| records.iter().for_each(|r| assert!(store.value(&r.result.digest, FP).unwrap().is_some()))).0);
-    let missing: Vec<_> = (0..count).map(|i| ValueDigest::new(Digest::from_bytes(key(i + (1 << 40))))).collect();
+    say(
+        "records",
+        time(|| records.iter().for_each(|r| assert_eq!(store.records(&r.key).unwrap().len(), 1))).0,
+    );
+    say(
+        "value",
+        time(|| records.iter().for_each(|r| assert!(store.value(&r.result.digest, FP).unwrap().is_some()))).0,
+    );
+    let missing: Vec<_> =
+        (0..count).map(|i| ValueDigest::new(Digest::from_bytes(key(i + (1 << 40))))).collect();
     last.set(cpu());
     say("miss", time(|| missing.iter().for_each(|d| assert!(store.value(d, FP).unwrap().is_none()))).0);
     println!("{:?}", store.stats().map(|stats| (stats.segments, stats.tables)));
