@@ -48,8 +48,11 @@ const NODE_BUDGET: usize = 4_000_000;
 
 #[derive(Debug)]
 struct Inner {
+    number: usize,
     store: Option<Store>,
     graph: RwLock<Arc<Graph>>,
+    /// How many graphs there have been.
+    graphs: AtomicUsize,
     node_budget: AtomicUsize,
     files: Files,
     events: Events,
@@ -96,10 +99,13 @@ impl Cache {
     fn over(store: Option<Store>, root: &Path) -> Self {
         // Paths are compared with what the system reports as working directory, which has no links in it.
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
         let cache = Self(Arc::new(Inner {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             files: Files::new(root, store.clone()),
             store,
             graph: RwLock::new(Arc::new(Graph::new())),
+            graphs: AtomicUsize::new(0),
             node_budget: AtomicUsize::new(NODE_BUDGET),
             events: Events::default(),
             warned: AtomicBool::new(false),
@@ -133,6 +139,11 @@ impl Cache {
         self.0.graph.read().clone()
     }
 
+    /// Tells the graph of now from those before it.
+    pub(crate) fn graph_number(&self) -> usize {
+        self.0.graphs.load(Ordering::Acquire)
+    }
+
     /// Asks the graph that a call starting now is to use.
     pub(crate) fn with_graph<T>(&self, question: impl FnOnce(&Graph) -> T) -> T {
         question(&self.0.graph.read())
@@ -147,6 +158,7 @@ impl Cache {
         }
         let fresh = Arc::new(Graph::new());
         *self.0.graph.write() = fresh.clone();
+        self.0.graphs.fetch_add(1, Ordering::Release);
         fresh
     }
 
@@ -156,9 +168,9 @@ impl Cache {
         self.0.node_budget.store(calls, Ordering::Relaxed);
     }
 
-    /// Tells this cache from the others of the process.
+    /// Tells this cache from all others that this process has had.
     pub(crate) fn number(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
+        self.0.number
     }
 
     pub(crate) fn files(&self) -> &Files {

@@ -152,13 +152,13 @@ pub(crate) struct Subject<'a> {
 /// Answers a call that is known to hold, from the function and the canonical bytes of its arguments alone:
 /// nothing is hashed with BLAKE3, no lock is taken for writing, nothing is allocated.
 pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
-    let (cache, call, hit) = thread::with(|thread| {
+    let (hit, told) = thread::with(|thread| {
         if thread.rerun.is_some() {
             return None;
         }
-        let cache = thread.cache.as_ref()?;
+        let graph = thread.graph()?;
         let revision = thread.frames.last().map(|frame| &frame.revision).or(thread.frozen.as_ref());
-        let (call, hit) = cache.with_graph(|graph| graph.peek_short(bytes, revision.map(|r| &**r)))?;
+        let (call, hit) = graph.peek_short(bytes, revision.map(|revision| &**revision))?;
         // A value that is not at hand takes the long way.
         if hit.value.is_none() || thread.activity(&call).is_some() {
             return None;
@@ -166,12 +166,20 @@ pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
         if let Some(frame) = thread.frames.last_mut() {
             frame.record(Dep::Call(call), hit.result.digest.digest());
         }
-        Some((cache.clone(), call, hit))
+        let cache = thread.cache.as_ref()?;
+        if hit.known {
+            return Some((hit, None));
+        }
+        if cache.events().are_followed() {
+            return Some((hit, Some((cache.clone(), call))));
+        }
+        cache.events().count_hit();
+        Some((hit, None))
     })?;
     if hit.result.fingerprint != fingerprint::of::<T>() {
         return None;
     }
-    if !hit.known {
+    if let Some((cache, call)) = told {
         demand::report(&cache, call, Fate::Hit);
     }
     View::checked(hit.value?)

@@ -109,6 +109,16 @@ impl Events {
         self.listened.store(true, Ordering::Release);
     }
 
+    /// Whether anybody wants more than the counters.
+    pub(crate) fn are_followed(&self) -> bool {
+        tracing::enabled!(target: "fleche", tracing::Level::DEBUG) || self.listened.load(Ordering::Acquire)
+    }
+
+    /// Counts a hit that nobody follows.
+    pub(crate) fn count_hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a fate; the event itself is built only if somebody listens.
     pub(crate) fn report(&self, fate: Fate, event: impl FnOnce() -> Event) {
         let counter = match fate {

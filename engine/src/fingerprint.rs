@@ -150,9 +150,18 @@ plain!(
     String,
     Box<str>,
     std::time::Duration,
+    std::num::NonZeroU8,
+    std::num::NonZeroU16,
     std::num::NonZeroU32,
     std::num::NonZeroU64,
+    std::num::NonZeroU128,
     std::num::NonZeroUsize,
+    std::num::NonZeroI8,
+    std::num::NonZeroI16,
+    std::num::NonZeroI32,
+    std::num::NonZeroI64,
+    std::num::NonZeroI128,
+    std::num::NonZeroIsize,
     std::net::IpAddr,
     std::net::Ipv4Addr,
     std::net::Ipv6Addr,
@@ -196,6 +205,12 @@ impl<T: Fingerprint, S> Fingerprint for HashSet<T, S> {
     fn describe(to: &mut Describe) {
         to.generic("HashSet", 1);
         T::describe(to);
+    }
+}
+
+impl<T> Fingerprint for std::marker::PhantomData<T> {
+    fn describe(to: &mut Describe) {
+        to.generic("PhantomData", 0);
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleche_store::{Bytes, CallId, CallKey, Dependency, Digest, Edge, Stored};
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 use parking_lot::RwLock;
 
 use crate::frame::{Dep, Seen};
@@ -101,6 +101,8 @@ struct InputNode {
 struct Nodes {
     all: Vec<Node>,
     by_call: HashMap<CallId, NodeId>,
+    /// From a function and the canonical bytes of its arguments straight to the node.
+    short_cuts: HashMap<Box<[u8]>, (NodeId, CallKey)>,
     inputs: HashMap<InputId, InputNode>,
     /// The last change of an input's digest, and the revision that saw it.
     last_change: u64,
@@ -112,14 +114,10 @@ struct Nodes {
 /// Values at hand may weigh this much together; beyond it all are let go and come back from the store.
 const MOST_VALUE_BYTES: usize = 256 << 20;
 
-type ShortCuts = HashMap<Box<[u8]>, (NodeId, CallKey)>;
-
 /// The graph of one cache.
 #[derive(Debug)]
 pub(crate) struct Graph {
     nodes: RwLock<Nodes>,
-    /// From a function and the canonical bytes of its arguments straight to the node.
-    short_cuts: RwLock<ShortCuts>,
 }
 
 /// The revision looked at a picture that the graph has left.
@@ -295,7 +293,7 @@ impl To {
 
 impl Graph {
     pub(crate) fn new() -> Self {
-        Self { nodes: RwLock::default(), short_cuts: RwLock::new(HashMap::new()) }
+        Self { nodes: RwLock::default() }
     }
 
     /// How many calls it knows.
@@ -324,8 +322,8 @@ impl Graph {
     /// The answer to the call that the bytes lead to, if it needs no verification: in that revision, or, without
     /// one, in whichever begins now.
     pub(crate) fn peek_short(&self, bytes: &[u8], revision: Option<&Revision>) -> Option<(CallId, Hit)> {
-        let (id, key) = *self.short_cuts.read().get(bytes)?;
         let nodes = self.nodes.read();
+        let (id, key) = *nodes.short_cuts.get(bytes)?;
         let hit = revision.map_or_else(
             || nodes.peek_now(id, key),
             |revision| nodes.peek(id, Some(key), revision).ok().flatten(),
@@ -335,8 +333,8 @@ impl Graph {
 
     /// Remembers where the bytes lead.
     pub(crate) fn set_short_cut(&self, bytes: &[u8], id: NodeId, key: CallKey) {
-        if self.short_cuts.read().get(bytes) != Some(&(id, key)) {
-            self.short_cuts.write().insert(bytes.into(), (id, key));
+        if self.nodes.read().short_cuts.get(bytes) != Some(&(id, key)) {
+            self.nodes.write().short_cuts.insert(bytes.into(), (id, key));
         }
     }
 

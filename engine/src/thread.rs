@@ -36,6 +36,8 @@ struct Ancestors {
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) cache: Option<Cache>,
+    /// The graph found last, with the numbers of its cache and of itself there: a look at it takes no lock.
+    graph: Option<(usize, usize, Arc<Graph>)>,
     pub(crate) frozen: Option<Arc<Revision>>,
     pub(crate) frames: Vec<Frame>,
     active: HashMap<CallId, Activity>,
@@ -50,6 +52,7 @@ impl Thread {
     fn new() -> Self {
         Self {
             cache: None,
+            graph: None,
             frozen: None,
             frames: Vec::new(),
             active: HashMap::new(),
@@ -57,6 +60,20 @@ impl Thread {
             pilot: Pilot::new(),
             rerun: None,
             restarts: 0,
+        }
+    }
+
+    /// The graph of the cache in scope.
+    pub(crate) fn graph(&mut self) -> Option<Arc<Graph>> {
+        let cache = self.cache.as_ref()?;
+        let (of, number) = (cache.number(), cache.graph_number());
+        match &self.graph {
+            Some((known_of, known, graph)) if (*known_of, *known) == (of, number) => Some(graph.clone()),
+            _ => {
+                let graph = cache.graph();
+                self.graph = Some((of, number, graph.clone()));
+                Some(graph)
+            }
         }
     }
 
@@ -226,6 +243,7 @@ impl Fork {
         });
         let branch = Thread {
             cache: self.cache.clone(),
+            graph: None,
             frozen: self.frozen.clone(),
             frames: frames.collect(),
             active: HashMap::new(),

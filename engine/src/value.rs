@@ -21,6 +21,12 @@ use crate::fingerprint::{self, Fingerprint};
 /// A result that can be archived (rkyv), digested (serde) and told from other types (fingerprint).
 ///
 /// Nothing implements it by hand: it holds for every type with the three parts, which `#[value]` derives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a cached call",
+    label = "not a value",
+    note = "put `#[value]` on the definition of `{Self}`",
+    note = "a `Result` nested in a value needs an enum of its own; of a returned `Result` the `Ok` is the value"
+)]
 pub trait Value:
     Fingerprint
     + serde::Serialize
@@ -48,6 +54,11 @@ impl<T> Value for T where
 /// What a cached function's return type means: the value to keep, and whether there is one.
 ///
 /// A `Result` keeps its `Ok`; any other value is kept whole.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a cached call",
+    label = "not a value, nor a `Result` of one",
+    note = "put `#[value]` on the definition of the returned type"
+)]
 pub trait Outcome: Sized {
     /// The part that is archived.
     type Value: Value;

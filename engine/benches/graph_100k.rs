@@ -1,0 +1,167 @@
+//! A layered graph of 100,000 calls: cold, unchanged, one input edited with and without early cutoff, and warm from
+//! disk in what stands for a new process. Against salsa, which keeps it in memory.
+//!
+//! `FLECHE_BENCH_LAYERS` sets the number of layers of 1000 calls (100).
+
+#![allow(missing_docs, reason = "a program, and macros of the peers")]
+
+mod table;
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use fleche::{Cache, Input, fleche};
+use salsa::Setter as _;
+
+const WIDTH: u32 = 1000;
+
+static INPUTS: LazyLock<Vec<Input<u64>>> = LazyLock::new(|| {
+    (0..WIDTH).map(|at| Input::new(format!("bench {at}"), u64::from(at) * 10).expect("a number")).collect()
+});
+
+fn callee(at: u32, k: u32) -> u32 {
+    (at * 7 + k * 3) % WIDTH
+}
+
+#[fleche(hash_code = false)]
+fn node(layer: u32, at: u32) -> u64 {
+    if layer == 0 {
+        return *INPUTS[at as usize].get() / 10;
+    }
+    (0..3).map(|k| node(layer - 1, callee(at, k))).sum::<u64>() % 1_000_003
+}
+
+#[fleche(hash_code = false)]
+fn top(layers: u32) -> u64 {
+    (0..WIDTH).map(|at| node(layers - 1, at)).sum()
+}
+
+#[salsa::input]
+struct Source {
+    value: u64,
+}
+
+#[salsa::input]
+struct Sources {
+    #[returns(ref)]
+    all: Vec<Source>,
+}
+
+#[salsa::interned]
+struct Place<'db> {
+    layer: u32,
+    at: u32,
+}
+
+#[salsa::tracked]
+fn salsa_node<'db>(db: &'db dyn salsa::Database, sources: Sources, place: Place<'db>) -> u64 {
+    let (layer, at) = (*place.layer(db), *place.at(db));
+    if layer == 0 {
+        return sources.all(db)[at as usize].value(db) / 10;
+    }
+    (0..3).map(|k| salsa_node(db, sources, Place::new(db, layer - 1, callee(at, k)))).sum::<u64>() % 1_000_003
+}
+
+#[salsa::tracked]
+fn salsa_top(db: &dyn salsa::Database, sources: Sources, layers: u32) -> u64 {
+    (0..WIDTH).map(|at| salsa_node(db, sources, Place::new(db, layers - 1, at))).sum()
+}
+
+fn time<T>(f: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = f();
+    (result, start.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or_default() * 1024.0
+}
+
+fn main() {
+    let layers = std::env::var("FLECHE_BENCH_LAYERS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_u32);
+    let nodes = f64::from(layers * WIDTH);
+    println!("{nodes} calls, 3 callees each, {WIDTH} inputs");
+
+    let before = resident();
+    let mut db = salsa::DatabaseImpl::new();
+    let all: Vec<Source> = (0..WIDTH).map(|at| Source::new(&db, u64::from(at) * 10)).collect();
+    let sources = Sources::new(&db, all.clone());
+    let (expected, salsa_cold) = time(|| *salsa_top(&db, sources, layers));
+    let salsa_memory = (resident() - before) / nodes;
+    let (_, salsa_same) = time(|| *salsa_top(&db, sources, layers));
+    let mut edits = [Vec::new(), Vec::new()];
+    for round in 0..9_u64 {
+        // Within the same ten: the first call above it says what it said.
+        all[3].set_value(&mut db).to(30 + round % 2 + 1);
+        edits[0].push(time(|| *salsa_top(&db, sources, layers)).1);
+    }
+    for round in 0..5_u64 {
+        all[3].set_value(&mut db).to(5000 + 10 * round);
+        edits[1].push(time(|| *salsa_top(&db, sources, layers)).1);
+    }
+    all[3].set_value(&mut db).to(30);
+    assert_eq!(*salsa_top(&db, sources, layers), expected);
+    let [salsa_cutoff, salsa_full] = edits.map(median);
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join(".fleche");
+    LazyLock::force(&INPUTS);
+    let before = resident();
+    let cache = Cache::open(&at).expect("a store");
+    let scope = fleche::cache(&cache).expect("a cache");
+    let (result, cold) = time(|| top(layers));
+    assert_eq!(result, expected);
+    let memory = (resident() - before) / nodes;
+    let (_, same) = time(|| top(layers));
+    let mut edits = [Vec::new(), Vec::new()];
+    for round in 0..9_u64 {
+        INPUTS[3].set(30 + round % 2 + 1).expect("a number");
+        edits[0].push(time(|| top(layers)).1);
+    }
+    for round in 0..5_u64 {
+        INPUTS[3].set(5000 + 10 * round).expect("a number");
+        edits[1].push(time(|| top(layers)).1);
+    }
+    INPUTS[3].set(30).expect("a number");
+    let (result, revert) = time(|| top(layers));
+    assert_eq!(result, expected);
+    let [cutoff, full] = edits.map(median);
+    drop(scope);
+    drop(cache);
+
+    let (cache, open) = time(|| Cache::open(&at).expect("a store"));
+    let scope = fleche::cache(&cache).expect("a cache");
+    let (_, first) = time(|| node(0, 7));
+    let (result, warm) = time(|| top(layers));
+    assert_eq!(result, expected);
+    assert_eq!(cache.stats().ran, 0);
+    drop(scope);
+
+    table::group(
+        "cold (fleche also writes every result to disk)",
+        &[("fleche", cold), ("salsa", salsa_cold)],
+    );
+    table::group("asked again, nothing set", &[("fleche", same), ("salsa", salsa_same)]);
+    table::group("one input set, early cutoff", &[("fleche", cutoff), ("salsa", salsa_cutoff)]);
+    table::group(
+        "one input set, everything above it runs",
+        &[("fleche", full), ("salsa", salsa_full), ("fleche, set back: answered from records", revert)],
+    );
+    table::group(
+        "new process, from disk",
+        &[
+            ("open", open),
+            ("first answer, one call", first),
+            ("all verified", warm),
+            ("salsa: cold again", salsa_cold),
+        ],
+    );
+    println!("\nmemory a call: fleche {memory:.0} bytes, salsa {salsa_memory:.0} bytes");
+}
