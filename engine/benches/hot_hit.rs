@@ -59,17 +59,17 @@ fn main() {
     table::group(
         "hot hit, small arguments (u64, &str)",
         &[
-            ("fleche, no inputs", each(|| drop(black_box(small(black_box(7), black_box("name")))))),
+            ("fleche, no inputs", each(|| _ = black_box(small(black_box(7), black_box("name"))))),
             (
                 "fleche, held revision",
-                fleche::frozen(|| each(|| drop(black_box(small(black_box(7), black_box("name")))))),
+                fleche::frozen(|| each(|| _ = black_box(small(black_box(7), black_box("name"))))),
             ),
-            ("comemo", each(|| drop(black_box(comemo_small(black_box(7), black_box("name")))))),
+            ("comemo", each(|| _ = black_box(comemo_small(black_box(7), black_box("name"))))),
             (
                 "moka (key built for each look-up)",
-                each(|| drop(black_box(moka.get(&(black_box(7), "name".to_string()))))),
+                each(|| _ = black_box(moka.get(&(black_box(7), "name".to_string())))),
             ),
-            ("salsa, input held by its handle", each(|| drop(black_box(salsa_small(&db, black_box(name)))))),
+            ("salsa, input held by its handle", each(|| _ = black_box(salsa_small(&db, black_box(name))))),
         ],
     );
 
@@ -79,9 +79,9 @@ fn main() {
     table::group(
         "hot hit, 1 MiB argument (hashed each time)",
         &[
-            ("fleche", some(&mut || drop(black_box(large(black_box(&megabyte)))))),
-            ("comemo", some(&mut || drop(black_box(comemo_large(black_box(&megabyte)))))),
-            ("BLAKE3 of the bytes alone", some(&mut || drop(black_box(blake3::hash(black_box(&megabyte)))))),
+            ("fleche", some(&mut || _ = black_box(large(black_box(&megabyte))))),
+            ("comemo", some(&mut || _ = black_box(comemo_large(black_box(&megabyte))))),
+            ("BLAKE3 of the bytes alone", some(&mut || _ = black_box(blake3::hash(black_box(&megabyte))))),
         ],
     );
 }

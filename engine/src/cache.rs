@@ -18,6 +18,9 @@ use crate::input::Files;
 /// The caches of this process, for whoever must tell them all of a change.
 static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 
+/// How many caches there have been.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
 /// Calls `f` with every live cache of this process.
 pub(crate) fn for_each(f: impl Fn(&Cache)) {
     let mut live = Vec::new();
@@ -99,9 +102,8 @@ impl Cache {
     fn over(store: Option<Store>, root: &Path) -> Self {
         // Paths are compared with what the system reports as working directory, which has no links in it.
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        static NEXT: AtomicUsize = AtomicUsize::new(1);
         let cache = Self(Arc::new(Inner {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            number: COUNT.fetch_add(1, Ordering::Relaxed),
             files: Files::new(root, store.clone()),
             store,
             graph: RwLock::new(Arc::new(Graph::new())),

@@ -197,7 +197,7 @@ impl Subject<'_> {
         if let Some(bytes) = self.bytes {
             place.graph.set_short_cut(bytes, node, self.key);
         }
-        let running = match thread::with(|thread| thread.activity(&id)) {
+        let running = match demand::is_active(&place, node, id) {
             Some(Activity::Running) => self.cycle(),
             Some(Activity::Verifying) => true,
             None => false,
@@ -427,6 +427,7 @@ fn pop(depth: usize) -> Frame {
 
 /// Reports a run whose result is not kept, and forgets what was known: it does not stand for this run.
 fn uncached(place: &Place, call: &Call, kept: &[Option<Vec<u8>>]) {
+    place.revision.set_failed(place.cache.number(), call.id);
     place.cache.events().report(Fate::Uncached, || {
         let arguments: Vec<String> =
             kept.iter().map(|bytes| bytes.as_deref().map_or_else(|| "…".into(), restore::show)).collect();

@@ -13,10 +13,11 @@ use crate::cache::Cache;
 use crate::events::{Event, Fate};
 use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
-use crate::graph::{self, Hit, Link, Memo, NodeId, To};
+use crate::graph::{self, Diverged, Hit, Link, Memo, NodeId, To};
 use crate::registry::{self, Definition};
 use crate::restore::{self, Arguments};
 use crate::revision::Apart;
+use crate::sweep::{Obstacle, Sweep};
 use crate::thread::{self, Active, Activity, Place};
 
 /// How far to go for an answer.
@@ -95,14 +96,25 @@ fn verified(place: &Place, node: NodeId, call: CallId, key: Option<CallKey>) -> 
 }
 
 fn verify(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Option<Hit> {
-    let _active = Active::enter(call, Activity::Verifying);
     let known = place.graph.memo(node).filter(|memo| memo.key == key);
-    if let Some(memo) = &known
-        && let Some(cut) = holds(place, &memo.links, effort)
-    {
-        place.graph.confirm(node, key, &place.revision);
-        return Some(found(place, call, memo, cut));
+    if let Some(memo) = &known {
+        match sweep(place, node, effort) {
+            Some(true) => {
+                if let Some(hit) = verified(place, node, call, Some(key)) {
+                    return Some(hit);
+                }
+            }
+            Some(false) => {}
+            // The graph has moved on: the same by other means.
+            None => {
+                let _active = Active::enter(call, Activity::Verifying);
+                if let Some(cut) = holds(place, &memo.links, effort) {
+                    return Some(found(place, call, memo, cut));
+                }
+            }
+        }
     }
+    let _active = Active::enter(call, Activity::Verifying);
     // What was recorded last comes first; under another key it says nothing.
     let newest = place.cache.ask(|store| store.newest(&call)).flatten().filter(|record| record.key == key);
     if let Some(record) = &newest
@@ -129,6 +141,48 @@ pub(crate) fn forget_refuted(place: &Place, call: CallId, key: CallKey, links: &
     });
     if refuted {
         place.cache.ask(|store| store.evict_call(&call));
+    }
+}
+
+/// Verifies a call that the graph knows, with all that is dirty below it. `None` if the graph has left the
+/// revision.
+fn sweep(place: &Place, root: NodeId, effort: Effort) -> Option<bool> {
+    let pilot = thread::with(|thread| thread.pilot.clone());
+    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot) else { return Some(false) };
+    loop {
+        let went = sweep.go(&place.revision);
+        for (call, cut) in sweep.found.drain(..) {
+            report(&place.cache, call, if cut { Fate::CutOff } else { Fate::Hit });
+        }
+        match went {
+            Err(Diverged) => break None,
+            Ok(None) => break Some(true),
+            Ok(Some(Obstacle::Look(input))) => {
+                if graph::look(place, input).is_some() {
+                    continue;
+                }
+            }
+            Ok(Some(Obstacle::Stale(node))) if Some(node) != sweep.at() => {
+                // Nothing is known of this callee; if the store cannot help, its caller is stale.
+                if up_to_date(place, node, effort).is_some() {
+                    continue;
+                }
+            }
+            Ok(Some(Obstacle::Stale(_))) => {}
+        }
+        // The node that the sweep stands at does not hold as it is known. If it cannot be brought up to date
+        // either, the same is true of the one above it.
+        let mut helped = false;
+        while let Some(node) = sweep.at().filter(|node| *node != root) {
+            sweep.leave();
+            helped = up_to_date(place, node, effort).is_some();
+            if helped {
+                break;
+            }
+        }
+        if !helped {
+            break Some(false);
+        }
     }
 }
 
@@ -208,7 +262,7 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
         return Some(hit);
     }
     // A circle through a stale trace says nothing about today's program.
-    if thread::with(|thread| thread.activity(&call).is_some()) {
+    if is_active(place, node, call).is_some() || place.revision.has_failed(place.cache.number(), call) {
         return None;
     }
     let mut record = None;
@@ -231,10 +285,24 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
                 Some(record) => record,
                 None => place.cache.ask(|store| store.newest(&call))??,
             };
-            recall(place, registry::find(&record.identity)?, &record.identity)?;
-            verified(place, node, call, Some(key))
+            let definition = registry::find(&record.identity)?;
+            let hit = recall(place, definition, &record.identity)
+                .and_then(|()| verified(place, node, call, Some(key)));
+            if hit.is_none() {
+                place.revision.set_failed(place.cache.number(), call);
+            }
+            hit
         }
     }
+}
+
+/// What the call is doing on this thread, or on those that wait for this branch.
+pub(crate) fn is_active(place: &Place, node: NodeId, call: CallId) -> Option<Activity> {
+    thread::with(|thread| {
+        thread
+            .activity(&call)
+            .or_else(|| place.graph.is_swept_by(node, thread.pilot.upwards()).then_some(Activity::Verifying))
+    })
 }
 
 /// Calls a function with arguments that come back from the store, apart from the bodies that are running.

@@ -39,7 +39,7 @@ impl Pilot {
     }
 
     /// This one and all that wait for it to end.
-    fn upwards(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn upwards(&self) -> impl Iterator<Item = u64> {
         std::iter::successors(Some(self), |pilot| pilot.0.parent.as_ref()).map(|pilot| pilot.0.id)
     }
 }

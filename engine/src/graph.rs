@@ -76,34 +76,38 @@ pub(crate) struct Memo {
 }
 
 #[derive(Debug)]
-struct Node {
-    call: CallId,
-    memo: Option<Memo>,
-    clean: bool,
+pub(crate) struct Node {
+    pub(crate) call: CallId,
+    pub(crate) memo: Option<Memo>,
+    pub(crate) clean: bool,
     /// Something below it can change without the graph being told: a file, say. It must be looked at in each
     /// revision.
-    external: bool,
+    pub(crate) external: bool,
     /// The stamp of the revision in which everything external below it was looked at.
-    looked: AtomicU64,
+    pub(crate) looked: AtomicU64,
     /// The stamp of the revision in which it ran.
-    ran: u64,
+    pub(crate) ran: u64,
+    /// The thread of control that verifies it in a sweep; 0 for none. A hint: of two, the last to come is named.
+    pub(crate) active: u64,
     /// May hold nodes that have ceased to depend on this one; that costs a verification, no more.
     dependents: Vec<NodeId>,
 }
 
 #[derive(Debug, Default)]
-struct InputNode {
-    digest: Option<Digest>,
+pub(crate) struct InputNode {
+    pub(crate) digest: Option<Digest>,
+    /// The stamp of the revision that looked at it last.
+    pub(crate) looked: u64,
     dependents: Vec<NodeId>,
 }
 
 #[derive(Debug, Default)]
-struct Nodes {
+pub(crate) struct Nodes {
     all: Vec<Node>,
     by_call: HashMap<CallId, NodeId>,
     /// From a function and the canonical bytes of its arguments straight to the node.
     short_cuts: HashMap<Box<[u8]>, (NodeId, CallKey)>,
-    inputs: HashMap<InputId, InputNode>,
+    pub(crate) inputs: HashMap<InputId, InputNode>,
     /// The last change of an input's digest, and the revision that saw it.
     last_change: u64,
     changer: u64,
@@ -117,7 +121,7 @@ const MOST_VALUE_BYTES: usize = 256 << 20;
 /// The graph of one cache.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    nodes: RwLock<Nodes>,
+    pub(crate) nodes: RwLock<Nodes>,
 }
 
 /// The revision looked at a picture that the graph has left.
@@ -125,15 +129,15 @@ pub(crate) struct Graph {
 pub(crate) struct Diverged;
 
 impl Nodes {
-    fn diverged(&self, revision: &Revision) -> bool {
+    pub(crate) fn diverged(&self, revision: &Revision) -> bool {
         revision.is_hypothetical() || (self.last_change > revision.base() && self.changer != revision.stamp())
     }
 
-    fn node(&self, id: NodeId) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.all[id.0 as usize]
     }
 
-    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+    pub(crate) fn node_mut(&mut self, id: NodeId) -> &mut Node {
         &mut self.all[id.0 as usize]
     }
 
@@ -149,6 +153,7 @@ impl Nodes {
             external: false,
             looked: AtomicU64::new(0),
             ran: 0,
+            active: 0,
             dependents: Vec::new(),
         });
         self.by_call.insert(call, id);
@@ -213,7 +218,7 @@ impl Nodes {
     }
 
     /// Tells everything above that there is something external below it.
-    fn push_external(&mut self, id: NodeId) {
+    pub(crate) fn push_external(&mut self, id: NodeId) {
         let mut above = vec![id];
         while let Some(id) = above.pop() {
             let node = self.node_mut(id);
@@ -282,6 +287,13 @@ impl Nodes {
     }
 }
 
+impl Node {
+    /// Whether it is known to hold in the revision.
+    pub(crate) fn is_current(&self, revision: &Revision) -> bool {
+        self.clean && (!self.external || self.looked.load(Ordering::Acquire) == revision.stamp())
+    }
+}
+
 impl To {
     fn number(self) -> u64 {
         match self {
@@ -312,6 +324,12 @@ impl Graph {
     /// The node's call.
     pub(crate) fn call(&self, id: NodeId) -> CallId {
         self.nodes.read().node(id).call
+    }
+
+    /// Whether one of these threads of control is verifying the node in a sweep.
+    pub(crate) fn is_swept_by(&self, id: NodeId, mut pilots: impl Iterator<Item = u64>) -> bool {
+        let active = self.nodes.read().node(id).active;
+        active != 0 && pilots.any(|pilot| pilot == active)
     }
 
     /// Whether the revision has to be answered from traces alone.
@@ -356,28 +374,6 @@ impl Graph {
     /// The key under which the call is known.
     pub(crate) fn key(&self, id: NodeId) -> Option<CallKey> {
         self.nodes.read().node(id).memo.as_ref().map(|memo| memo.key)
-    }
-
-    /// Notes that every link of the memo under `key` was found to hold in the revision.
-    pub(crate) fn confirm(&self, id: NodeId, key: CallKey, revision: &Revision) {
-        {
-            let nodes = self.nodes.read();
-            let node = nodes.node(id);
-            if node.clean && !nodes.diverged(revision) {
-                node.looked.store(revision.stamp(), Ordering::Release);
-                return;
-            }
-        }
-        let mut nodes = self.nodes.write();
-        if nodes.diverged(revision) {
-            return;
-        }
-        let Some(links) =
-            nodes.node(id).memo.as_ref().filter(|memo| memo.key == key).map(|memo| memo.links.clone())
-        else {
-            return;
-        };
-        nodes.settle(id, &links, revision);
     }
 
     /// Enters what a run or a record of the call says. `ran`: the body ran in this revision.
@@ -455,7 +451,9 @@ impl Graph {
 
     /// Takes note of an input's digest in a revision, and pushes dirt if that is news.
     pub(crate) fn saw(&self, input: InputId, digest: Digest, revision: &Revision) {
-        if self.nodes.read().inputs.get(&input).is_some_and(|known| known.digest == Some(digest)) {
+        let stamp = revision.stamp();
+        let same = |known: &InputNode| known.digest == Some(digest) && known.looked == stamp;
+        if self.nodes.read().inputs.get(&input).is_some_and(same) {
             return;
         }
         let mut nodes = self.nodes.write();
@@ -463,6 +461,7 @@ impl Graph {
             return;
         }
         let known = nodes.inputs.entry(input).or_default();
+        known.looked = stamp;
         let above = match known.digest.replace(digest) {
             Some(before) if before != digest => known.dependents.clone(),
             _ => return,

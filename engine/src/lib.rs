@@ -62,6 +62,7 @@ mod registry;
 mod restore;
 mod revision;
 mod scope;
+mod sweep;
 mod thread;
 mod value;
 

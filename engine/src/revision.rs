@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fleche_store::{CallId, CallKey, Digest, Stored};
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use parking_lot::Mutex;
 
 use crate::input::{Files, InputId};
@@ -27,6 +27,8 @@ pub(crate) struct Revision {
     hypothetical: bool,
     /// What was verified or run under this picture after a graph had left it.
     apart: Mutex<HashMap<(usize, CallId), Apart>>,
+    /// Calls that could not be brought up to date under this picture: to try again would only run them again.
+    failed: Mutex<HashSet<(usize, CallId)>>,
 }
 
 /// A call's answer under a picture that the graph has left.
@@ -46,6 +48,7 @@ impl Revision {
             broken: AtomicBool::new(false),
             hypothetical: false,
             apart: Mutex::new(HashMap::new()),
+            failed: Mutex::new(HashSet::new()),
         }
     }
 
@@ -62,6 +65,16 @@ impl Revision {
     /// What was found apart from the graph for a call in the cache of that number.
     pub(crate) fn apart(&self, cache: usize, call: CallId) -> Option<Apart> {
         self.apart.lock().get(&(cache, call)).cloned()
+    }
+
+    /// Notes that a call in the cache of that number failed.
+    pub(crate) fn set_failed(&self, cache: usize, call: CallId) {
+        self.failed.lock().insert((cache, call));
+    }
+
+    /// Whether the call failed.
+    pub(crate) fn has_failed(&self, cache: usize, call: CallId) -> bool {
+        self.failed.lock().contains(&(cache, call))
     }
 
     /// Notes what was found apart from the graph.

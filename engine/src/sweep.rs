@@ -1,0 +1,162 @@
+//! Sweeps: verifying a call and everything dirty below it inside the graph, without running anything.
+//!
+//! A sweep walks down in trace order, with a stack of its own, and marks as clean what it finds to hold. Where it
+//! cannot go on it stops at an obstacle (an input to be looked at, a call to be brought up to date) and is resumed
+//! when that is out of the way. It holds the graph's lock while it walks and must never call anything outside.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fleche_store::CallId;
+
+use crate::flight::Pilot;
+use crate::graph::{Diverged, Graph, Link, NodeId, Nodes, To};
+use crate::input::InputId;
+use crate::revision::Revision;
+
+/// What a sweep cannot get past by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The input has not been looked at in this revision.
+    Look(InputId),
+    /// The call does not hold as it is known.
+    Stale(NodeId),
+}
+
+/// A walk that can be interrupted. Its nodes are marked as active until it is dropped.
+pub(crate) struct Sweep<'a> {
+    graph: &'a Graph,
+    stack: Vec<Step>,
+    /// This thread of control, and those that wait for it.
+    pilots: Vec<u64>,
+    /// Calls that were found to hold, and whether one below them was recomputed for that.
+    pub(crate) found: Vec<(CallId, bool)>,
+}
+
+struct Step {
+    node: NodeId,
+    links: Arc<[Link]>,
+    next: usize,
+    cut: bool,
+    external: bool,
+    /// Who had the node marked before.
+    active_before: u64,
+}
+
+impl<'a> Sweep<'a> {
+    /// A sweep of `root`. `None` if nothing is known of it.
+    pub(crate) fn new(graph: &'a Graph, root: NodeId, pilot: &Pilot) -> Option<Self> {
+        let mut sweep =
+            Self { graph, stack: Vec::new(), pilots: pilot.upwards().collect(), found: Vec::new() };
+        sweep.push(&mut graph.nodes.write(), root).then_some(sweep)
+    }
+
+    fn push(&mut self, nodes: &mut Nodes, id: NodeId) -> bool {
+        let node = nodes.node_mut(id);
+        let Some(memo) = &node.memo else { return false };
+        let links = memo.links.clone();
+        let active_before = std::mem::replace(&mut node.active, self.pilots[0]);
+        self.stack.push(Step { node: id, links, next: 0, cut: false, external: false, active_before });
+        true
+    }
+
+    fn pop(&mut self, nodes: &mut Nodes) {
+        if let Some(step) = self.stack.pop() {
+            nodes.node_mut(step.node).active = step.active_before;
+        }
+    }
+
+    /// The node that the sweep stands at.
+    pub(crate) fn at(&self) -> Option<NodeId> {
+        self.stack.last().map(|step| step.node)
+    }
+
+    /// Leaves the node that the sweep stands at: it is being brought up to date by other means.
+    pub(crate) fn leave(&mut self) {
+        let graph = self.graph;
+        self.pop(&mut graph.nodes.write());
+    }
+
+    /// Walks on; `None` once the root is known to hold.
+    pub(crate) fn go(&mut self, revision: &Revision) -> Result<Option<Obstacle>, Diverged> {
+        let graph = self.graph;
+        let mut nodes = graph.nodes.write();
+        if nodes.diverged(revision) {
+            return Err(Diverged);
+        }
+        'nodes: while let Some(step) = self.stack.last_mut() {
+            let node = nodes.node(step.node);
+            if node.is_current(revision) {
+                self.pop(&mut nodes);
+                continue;
+            }
+            match &node.memo {
+                // Somebody else has run it since this walk came by.
+                Some(memo) if !Arc::ptr_eq(&memo.links, &step.links) => {
+                    step.links = memo.links.clone();
+                    (step.next, step.cut, step.external) = (0, false, false);
+                }
+                Some(_) => {}
+                None => return Ok(Some(Obstacle::Stale(step.node))),
+            }
+            while let Some(link) = step.links.get(step.next) {
+                match link.to {
+                    To::Input(id) => {
+                        let known = nodes.inputs.get(&id);
+                        if !id.is_told() && known.is_none_or(|input| input.looked != revision.stamp()) {
+                            return Ok(Some(Obstacle::Look(id)));
+                        }
+                        if known.is_none_or(|input| input.digest != Some(link.observed)) {
+                            return Ok(Some(Obstacle::Stale(step.node)));
+                        }
+                        step.external |= !id.is_told();
+                    }
+                    To::Node(callee) => {
+                        let below = nodes.node(callee);
+                        if below.is_current(revision) {
+                            let same = below
+                                .memo
+                                .as_ref()
+                                .is_some_and(|memo| memo.result.digest.digest() == link.observed);
+                            if !same {
+                                return Ok(Some(Obstacle::Stale(step.node)));
+                            }
+                            step.cut |= below.ran == revision.stamp();
+                            step.external |= below.external;
+                        } else if self.pilots.contains(&below.active) {
+                            // A circle through stale traces says nothing about today's program.
+                            return Ok(Some(Obstacle::Stale(step.node)));
+                        } else if self.push(&mut nodes, callee) {
+                            continue 'nodes;
+                        } else {
+                            return Ok(Some(Obstacle::Stale(callee)));
+                        }
+                    }
+                }
+                step.next += 1;
+            }
+            let (id, cut, external) = (step.node, step.cut, step.external);
+            let node = nodes.node_mut(id);
+            node.clean = true;
+            node.looked.store(revision.stamp(), Ordering::Release);
+            self.found.push((node.call, cut));
+            if external && !node.external {
+                nodes.push_external(id);
+            }
+            self.pop(&mut nodes);
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Sweep<'_> {
+    fn drop(&mut self) {
+        if !self.stack.is_empty() {
+            let graph = self.graph;
+            let mut nodes = graph.nodes.write();
+            while !self.stack.is_empty() {
+                self.pop(&mut nodes);
+            }
+        }
+    }
+}
