@@ -39,6 +39,7 @@ pub mod stamp;
 pub mod standing;
 pub mod stash;
 pub mod terminal;
+pub mod warnings;
 pub mod watcher;
 pub mod work;
 
@@ -48,6 +49,7 @@ pub use crate::host::{Exit, Host};
 
 /// Runs the command line of this process: its arguments, environment and terminal.
 pub fn main() -> ExitCode {
+    warnings::show();
     match Host::of_process() {
         Ok(host) => run(&host).into(),
         Err(error) => {
