@@ -58,9 +58,9 @@ impl Ledger {
         Ledger { path, tasks, lines }
     }
 
-    /// Notes what a task has made, unless that is known.
-    pub fn note(&mut self, root: &Path, task: &str, produced: &Produced) -> io::Result<()> {
-        let known = self.tasks.get(task);
+    /// Notes what a task has made. `untouched`: nothing was written now, so that what is known holds, if it is the same.
+    pub fn note(&mut self, root: &Path, task: &str, produced: &Produced, untouched: bool) -> io::Result<()> {
+        let known = self.tasks.get(task).filter(|_| untouched);
         if known.is_some_and(|known| same(known, produced)) {
             return Ok(());
         }

@@ -123,7 +123,8 @@ pub fn up_to_date(
                 _ => None,
             };
             if let Some(produced) = made {
-                note_made(project, name(task), produced);
+                let untouched = matches!(outcome, Outcome::Hit(_));
+                note_made(project, name(task), produced, untouched);
             }
             !matches!(outcome, Outcome::Failed(_))
         }
@@ -159,10 +160,10 @@ fn sweep(session: &Session<'_>, project: &Project, format: Format) {
     }
 }
 
-fn note_made(project: &Project, task: &str, produced: &Produced) {
+fn note_made(project: &Project, task: &str, produced: &Produced, untouched: bool) {
     let mut ledger = project.ledger.lock().unwrap_or_else(PoisonError::into_inner);
     // Without it a file that loses its task stays where it is.
-    if let Err(error) = ledger.note(&project.plan.root, task, produced) {
+    if let Err(error) = ledger.note(&project.plan.root, task, produced, untouched) {
         tracing::warn!(task, %error, "what the task made could not be noted");
     }
 }
