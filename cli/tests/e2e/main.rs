@@ -7,6 +7,7 @@ mod concurrency;
 mod environment;
 mod failure;
 mod manifest;
+mod oracle;
 mod rerun;
 mod restore;
 mod run;
