@@ -16,6 +16,7 @@ use crate::verify::VerifyReport;
 pub(crate) trait Backend: Send + Sync {
     fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()>;
     fn value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<Bytes>>;
+    fn value_length(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<u64>>;
     fn has_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<bool>;
     fn put_blob(&self, file: &Path) -> Result<(ValueDigest, u64)>;
     fn copy_blob(&self, digest: &ValueDigest, to: &Path) -> Result<bool>;

@@ -245,6 +245,7 @@ impl Disk {
             let path = active.tail.segment.path.clone();
             drop(writer);
             file.sync_data().map_err(|e| Error::io(&path, e))?;
+            crate::pause::at("put synced");
         }
         Ok(())
     }
@@ -282,6 +283,15 @@ impl Backend for Disk {
                     return segment.payload(offset, header, false);
                 }
                 large_view(&self.layout, segment, offset, header)
+            })
+        }))
+    }
+
+    fn value_length(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<u64>> {
+        Ok(self.look(|view| {
+            view.find_value(digest, fingerprint, |segment, offset, header| match header.kind {
+                Kind::Large => large(segment, offset, header).map(|large| large.length),
+                _ => Some(header.length),
             })
         }))
     }

@@ -226,8 +226,18 @@ pub(crate) fn network_file_system(magic: u64) -> Option<&'static str> {
 
 /// The network file system that a directory lies on, if it does.
 pub(crate) fn network_file_system_of(path: &Path) -> Option<&'static str> {
+    #[cfg(test)]
+    if let Some(magic) = PRETENDED.get() {
+        return network_file_system(magic);
+    }
     let statfs = rustix::fs::statfs(path).ok()?;
     #[expect(clippy::cast_sign_loss, clippy::allow_attributes, reason = "a magic number of the kernel's")]
     #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "its type differs between platforms")]
     network_file_system(statfs.f_type as u64)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What `statfs` seems to say on this thread.
+    pub(crate) static PRETENDED: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
 }

@@ -58,6 +58,10 @@ impl Backend for Memory {
         Ok(self.state.read().values.get(&(*digest, fingerprint)).cloned())
     }
 
+    fn value_length(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<u64>> {
+        Ok(self.value(digest, fingerprint)?.map(|bytes| bytes.len() as u64))
+    }
+
     fn has_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<bool> {
         Ok(self.state.read().values.contains_key(&(*digest, fingerprint)))
     }

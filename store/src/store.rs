@@ -130,6 +130,11 @@ impl Store {
         self.backend.value(digest, fingerprint)
     }
 
+    /// How long a value is, without loading it.
+    pub fn value_length(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<u64>> {
+        self.backend.value_length(digest, fingerprint)
+    }
+
     /// Is this value stored?
     pub fn has_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<bool> {
         self.backend.has_value(digest, fingerprint)

@@ -15,6 +15,7 @@ fn round_trip(store: &Store, length: usize) {
     let (digest, size) = store.put_blob(&from).unwrap();
     assert_eq!(digest, ValueDigest::new(Digest::of(&content)), "the digest is the plain one");
     assert_eq!(size, length as u64);
+    assert_eq!(store.value_length(&digest, fleche_store::TypeFingerprint::BLOB).unwrap(), Some(size));
     assert_eq!(store.put_blob_bytes(&content).unwrap(), digest);
     assert_eq!(store.blob(&digest).unwrap().unwrap()[..], content[..]);
     let to = dir.path().join("to");

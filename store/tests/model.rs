@@ -154,6 +154,8 @@ fn compare(store: &Store, model: &Model) {
             let expected = model.values.get(&(v, f));
             assert_eq!(store.value(&value(v), fp(f)).unwrap().as_deref(), expected.map(Vec::as_slice));
             assert_eq!(store.has_value(&value(v), fp(f)).unwrap(), expected.is_some());
+            let length = store.value_length(&value(v), fp(f)).unwrap();
+            assert_eq!(length, expected.map(|bytes| bytes.len() as u64));
         }
     }
     for call in 0..3 {

@@ -3,6 +3,8 @@
 use super::*;
 use crate::writer::faults;
 
+mod steps;
+
 const FP: TypeFingerprint = TypeFingerprint(3);
 
 fn digest(i: u64) -> ValueDigest {
@@ -122,132 +124,6 @@ fn fill(disk: &Disk, range: std::ops::Range<u64>) {
         disk.put_record(&record(i, i + 5000), Some(&bytes(i, 200))).unwrap();
         // A rerun replaces it.
         disk.put_record(&record(i, i), Some(&bytes(i, 200))).unwrap();
-    }
-}
-
-/// Evicts many calls, waiting for the disk once. Nothing reaches their values then.
-fn evict_calls(disk: &Disk, range: std::ops::Range<u64>) {
-    let mut eviction = Eviction::default();
-    for i in range {
-        disk.views.get().find(Class::Record, record(i, 0).key.digest().leading(), |segment, offset| {
-            eviction.kill(segment, offset);
-            None::<()>
-        });
-    }
-    assert!(eviction.finish().unwrap() > 0);
-}
-
-/// Looks at the store at every place that a piece of upkeep passes, with a reader opened just then, one opened before
-/// anything began, and one opened at each earlier place.
-fn watched(dir: &Path, range: std::ops::Range<u64>, f: impl FnOnce()) -> Vec<&'static str> {
-    let places = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let seen = places.clone();
-    let path = dir.to_path_buf();
-    let options = || Options { read_only: true, ..Options::default() };
-    let mut readers = vec![Disk::open(&path, options()).unwrap()];
-    let hook = move |place| {
-        let mut seen = seen.borrow_mut();
-        seen.push(place);
-        // The first times that it passes a place are as good as all.
-        if seen.iter().filter(|other| **other == place).count() > 3 {
-            return;
-        }
-        readers.push(Disk::open(&path, options()).unwrap());
-        for reader in &readers {
-            assert_whole(reader, range.clone(), place);
-        }
-    };
-    crate::pause::with(hook, f);
-    std::rc::Rc::try_unwrap(places).unwrap().into_inner()
-}
-
-#[test]
-fn rule_09_readers_find_everything_at_every_step_of_a_merge() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = tuned(dir.path(), 1 << 20, 7);
-    for start in (0..60).step_by(10) {
-        fill(&disk, start..start + 10);
-        disk.settle_down();
-    }
-    let view = disk.views.get();
-    assert!(view.tables.len() > 1);
-    let places = watched(dir.path(), 0..60, || {
-        let _lock = disk.maintenance(PATIENCE).unwrap();
-        disk.merge(&view, &view.tables).unwrap();
-    });
-    for place in ["table written", "tables merged", "merged table removed"] {
-        assert!(places.contains(&place), "{place} in {places:?}");
-    }
-    assert_whole(&disk, 0..60, "at the end");
-    assert_eq!(disk.views.get().tables.len(), 1);
-}
-
-#[test]
-fn rule_22_readers_find_everything_at_every_step_of_a_compaction() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = tuned(dir.path(), 10_000, 20);
-    fill(&disk, 0..60);
-    fill(&disk, 60..140);
-    disk.settle_down();
-    // Most of the later ones go, so that segments are mostly dead.
-    evict_calls(&disk, 60..140);
-    let places = watched(dir.path(), 0..60, || {
-        disk.collect_garbage(&GcOptions::default()).unwrap();
-    });
-    for place in
-        ["compacted segment written", "compacted segment named", "compacted table named", "victim removed"]
-    {
-        assert!(places.contains(&place), "{place} in {places:?}");
-    }
-    assert_whole(&disk, 0..60, "at the end");
-}
-
-/// What a process killed at each place leaves behind: the copy of the directory made there is opened and written to.
-#[test]
-fn rule_22_an_interrupted_merge_or_compaction_is_finished_and_loses_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = tuned(dir.path(), 10_000, 20);
-    fill(&disk, 0..100);
-    disk.settle_down();
-    evict_calls(&disk, 40..100);
-    let path = dir.path().to_path_buf();
-    let copies = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let made = copies.clone();
-    let hook = move |place| {
-        let copy = tempfile::tempdir().unwrap();
-        copy_tree(&path, copy.path());
-        made.borrow_mut().push((place, copy));
-    };
-    crate::pause::with(hook, || disk.collect_garbage(&GcOptions::default()).unwrap());
-    for (place, copy) in copies.take() {
-        assert_whole(&open(copy.path()), 0..40, place);
-        let disk = tuned(copy.path(), 10_000, 20);
-        disk.collect_garbage(&GcOptions::default()).unwrap();
-        assert_whole(&disk, 0..40, place);
-        fill(&disk, 100..120);
-        disk.settle_down();
-        for table in &disk.views.get().tables {
-            for id in &table.header.retired {
-                assert!(
-                    !disk.layout.segments.join(id.file_name()).exists(),
-                    "a victim is left after {place}"
-                );
-            }
-        }
-        assert_eq!(disk.verify_all(false).unwrap().damage, [], "after {place}");
-    }
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy_tree(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 
@@ -530,31 +406,6 @@ fn rule_14_equal_digests_of_two_types_are_two_values() {
 }
 
 #[test]
-fn rule_09_a_listing_that_races_with_a_merge_lists_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = tuned(dir.path(), 1 << 20, 7);
-    for start in (0..30).step_by(10) {
-        fill(&disk, start..start + 10);
-        disk.settle_down();
-    }
-    assert!(disk.views.get().tables.len() > 1);
-    let mut merged = false;
-    let other = disk.clone();
-    let hook = move |place| {
-        if place == "table listed" && !std::mem::replace(&mut merged, true) {
-            // Between the reader's listing and its opening everything it listed goes.
-            let view = other.views.get();
-            other.merge(&view, &view.tables).unwrap();
-        }
-    };
-    // Without the generation, which would notice a moment later.
-    let views = Views::new(disk.layout.clone(), 0, Vec::new().into());
-    crate::pause::with(hook, || views.reload().unwrap());
-    assert_eq!(views.get().tables.len(), 1, "the merged table, found by listing again");
-    assert_whole(&open(dir.path()), 0..30, "after the race");
-}
-
-#[test]
 fn rule_11_a_table_with_a_larger_clock_may_hold_the_older_record() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (tuned(dir.path(), 1 << 20, 60), tuned(dir.path(), 1 << 20, 20));
@@ -587,4 +438,47 @@ fn rule_11_a_table_with_a_larger_clock_may_hold_the_older_record() {
     let newest = disk.newest(&record(1, 0).identity.id()).unwrap().unwrap();
     assert_eq!(newest.result.digest, digest(2));
     assert_eq!(disk.records(&record(1, 0).key).unwrap()[0].result.digest, digest(2));
+}
+
+#[test]
+fn rule_05_a_network_file_system_is_refused_for_writing_and_read_from() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(&open(dir.path()), 0..3);
+    let before = std::fs::read_dir(dir.path().join("v1/segments")).unwrap().count();
+    layout::PRETENDED.set(Some(0x6969));
+    let refused = Disk::open(dir.path(), Options::default());
+    let inside = Disk::open(&dir.path().join("not/yet/there"), Options::default());
+    let reader = Disk::open(dir.path(), Options { read_only: true, ..Options::default() });
+    layout::PRETENDED.set(None);
+    assert!(matches!(refused.err(), Some(Error::NetworkFileSystem { kind: "NFS", .. })));
+    assert!(matches!(inside.err(), Some(Error::NetworkFileSystem { .. })));
+    assert!(!dir.path().join("not").exists());
+    assert_whole(&reader.unwrap(), 0..3, "read-only");
+    assert_eq!(std::fs::read_dir(dir.path().join("v1/segments")).unwrap().count(), before);
+}
+
+#[test]
+fn rule_17_durability_sync_waits_for_the_disk_at_each_put() {
+    for (durability, expected) in [(Durability::Process, 0), (Durability::Sync, 4)] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path(), Options { durability, ..Options::default() }).unwrap();
+        let synced = std::rc::Rc::new(std::cell::Cell::new(0));
+        let count = synced.clone();
+        let hook = move |place| count.set(count.get() + i32::from(place == "put synced"));
+        crate::pause::with(hook, || {
+            disk.put_value(digest(1), FP, b"small").unwrap();
+            disk.put_record(&record(1, 1), None).unwrap();
+            disk.put_note(1, &digest(1).digest(), b"note").unwrap();
+            disk.put_value(digest(2), FP, &bytes(2, 2 << 20)).unwrap();
+        });
+        assert_eq!(synced.get(), expected);
+        if durability == Durability::Sync {
+            // The large file was on the disk before its frame, without the worker's help.
+            let view = disk.views.get();
+            let synced = view.find_value(&digest(2), FP, |segment, offset, header| {
+                Some(large(segment, offset, header)?.is_synced(&disk.layout, &digest(2).digest()))
+            });
+            assert_eq!(synced, Some(true));
+        }
+    }
 }
