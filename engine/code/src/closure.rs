@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use petgraph::algo::dominators;
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use crate::calls::{self, Calls};
 use crate::impls::{self, Impls};
 use crate::items::ItemKind;
 use crate::names::Name;
@@ -26,6 +27,7 @@ pub struct Analysis {
     of_modules: HashMap<ModuleId, std::sync::Arc<References>>,
     of_macros: HashMap<CrateId, std::sync::Arc<References>>,
     naming: HashMap<Name, Vec<NodeId>>,
+    calls: Calls,
     /// Calls and impls that always count, by crate, looked at so far.
     always: Vec<NodeId>,
     crates_done: usize,
@@ -59,6 +61,7 @@ impl Analysis {
             of_modules: HashMap::new(),
             of_macros: HashMap::new(),
             naming: HashMap::new(),
+            calls: Calls::default(),
             always: Vec::new(),
             crates_done: 0,
         }
@@ -108,7 +111,10 @@ impl Analysis {
             self.crates_done += 1;
             for node in 0..self.world.nodes.len() {
                 let Node { kind, module } = Node::of(&self.world, node);
-                if kind == ItemKind::Call && self.world.modules[module].krate == krate {
+                if kind == ItemKind::Call
+                    && self.world.modules[module].krate == krate
+                    && !self.calls.add(&self.world, node)
+                {
                     self.always.push(node);
                 }
             }
@@ -200,9 +206,10 @@ struct Walk<'a> {
     /// Names of methods that some node calls, with the first that does.
     called: BTreeMap<Name, NodeId>,
     open: HashSet<NodeId>,
+    /// Names that a macro may have defined.
+    unknown: BTreeSet<Name>,
     indices: HashMap<NodeId, NodeIndex>,
     root: NodeId,
-    always_done: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -213,9 +220,9 @@ impl<'a> Walk<'a> {
             pending: Vec::new(),
             called: BTreeMap::new(),
             open: HashSet::new(),
+            unknown: BTreeSet::new(),
             indices: HashMap::new(),
             root,
-            always_done: 0,
         }
     }
 
@@ -244,7 +251,20 @@ impl<'a> Walk<'a> {
                 self.reach(node, self.root);
             }
         }
-        self.always_done += 1;
+        // Macro calls that were not known of when their names were met.
+        for name in self.unknown.clone() {
+            for call in self.analysis.calls.defining(name).to_vec() {
+                self.reach(call, self.root);
+            }
+        }
+        for node in self.closure.nodes.clone() {
+            let Node { kind, .. } = Node::of(&self.analysis.world, node);
+            if calls::is_subject(kind) {
+                for call in self.analysis.calls.implementing(self.analysis.world.nodes[node].name).to_vec() {
+                    self.reach(call, node);
+                }
+            }
+        }
         // Macros of this workspace, with what they quote.
         let reached: Vec<CrateId> = self.closure.crates.iter().copied().collect();
         for krate in reached {
@@ -310,6 +330,12 @@ impl<'a> Walk<'a> {
         if let Some(carrier) = self.analysis.world.nodes[node].carrier {
             self.reach(carrier, node);
         }
+        if calls::is_subject(kind) {
+            let name = self.analysis.world.nodes[node].name;
+            for call in self.analysis.calls.implementing(name).to_vec() {
+                self.reach(call, node);
+            }
+        }
         match kind {
             ItemKind::Type | ItemKind::Alias | ItemKind::Call => {
                 for inner in self.analysis.impls.of_type(node).to_vec() {
@@ -372,6 +398,14 @@ impl<'a> Walk<'a> {
     fn follow(&mut self, references: &References, node: NodeId) {
         for &target in references.nodes.iter().chain(&references.cached) {
             self.reach(target, node);
+        }
+        let members = references.members.iter().map(|(_, name)| name);
+        for &name in references.unknown.iter().chain(&references.methods).chain(members) {
+            if self.unknown.insert(name) {
+                for call in self.analysis.calls.defining(name).to_vec() {
+                    self.reach(call, node);
+                }
+            }
         }
         for &name in &references.methods {
             self.call(name, node);

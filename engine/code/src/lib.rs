@@ -7,6 +7,8 @@
 #[cfg(feature = "analysis")]
 pub mod assets;
 #[cfg(feature = "analysis")]
+pub mod calls;
+#[cfg(feature = "analysis")]
 pub mod closure;
 #[cfg(feature = "analysis")]
 pub mod compiler;

@@ -25,6 +25,8 @@ pub struct References {
     pub methods: BTreeSet<Name>,
     /// Names of associated items of a type that is.
     pub members: BTreeSet<(NodeId, Name)>,
+    /// Names that nothing here is known by: variables, or what a macro has defined.
+    pub unknown: BTreeSet<Name>,
     /// Modules of which everything is meant.
     pub modules: BTreeSet<ModuleId>,
     /// Names from elsewhere with the paths that they stand for, as text.
@@ -125,6 +127,9 @@ impl Scan<'_> {
                 self.foreign(&full, path[path.len() - 1]);
             }
         }
+        if meanings.is_empty() {
+            self.found.unknown.insert(path[0]);
+        }
         if meanings.is_empty() && path.len() > 1 {
             // A type parameter, or something that a macro made.
             let first = self.world.names.text(path[0]);
@@ -202,6 +207,7 @@ impl Scan<'_> {
                     }
                 }
                 self.found.methods.insert(*name);
+                self.found.unknown.insert(*name);
             }
         }
     }

@@ -27,12 +27,12 @@ pub(crate) enum Reading {
 }
 
 /// Macros of the standard library whose arguments are expressions.
-const PLAIN: &str = "assert assert_eq assert_ne dbg debug_assert debug_assert_eq debug_assert_ne eprint eprintln format \
+pub(crate) const PLAIN: &str = "assert assert_eq assert_ne dbg debug_assert debug_assert_eq debug_assert_ne eprint eprintln format \
     format_args matches panic print println todo unimplemented unreachable vec write writeln stringify \
     line file column module_path compile_error try thread_local";
 
 /// Attributes that change nothing, or whose contents are read elsewhere.
-const INERT: &str = "allow warn deny forbid expect doc must_use deprecated inline cold rustfmt clippy test ignore \
+pub(crate) const INERT: &str = "allow warn deny forbid expect doc must_use deprecated inline cold rustfmt clippy test ignore \
     should_panic non_exhaustive track_caller automatically_derived";
 
 pub(crate) struct Scan<'a> {
@@ -442,6 +442,9 @@ impl<'a> Scan<'a> {
         }
         if let [name] = path {
             self.mentioned.insert(*name);
+        }
+        if ours.is_empty() {
+            self.found.unknown.insert(name);
         }
         self.found.nodes.extend(ours.iter().copied());
         let text = self.world.names.text(name).to_owned();

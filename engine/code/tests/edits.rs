@@ -266,6 +266,9 @@ macro_rules! idle { () => { 900 }; }
 macro_rules! method { ($x:expr, $m:ident) => { $x.$m() }; }
 macro_rules! types { ($($t:ident),*) => { $(impl Size for $t { fn size(&self) -> u32 { sized() } })* }; }
 define!(defined, 3);
+define!(idle_defined, 1200);
+idle_types!(Elsewhere);
+macro_rules! idle_types { ($t:ident) => { struct $t; impl Size for $t { fn size(&self) -> u32 { 1300 } } }; }
 types!(A, B);
 trait Size { fn size(&self) -> u32; }
 struct A; struct B;
@@ -290,6 +293,7 @@ fn unrelated() -> u32 { 500 }
             ("an argument of a call that defines", "define!(defined, 3)", "define!(defined, 33)", Moves),
             ("what a defined function calls", "{ 4 }", "{ 44 }", Moves),
             ("a method named by an argument", "{ 5 }", "{ 55 }", Moves),
+            ("a call that defines something else", "1200", "1201", Stays),
             ("impls made by a macro", "{ 7 }", "{ 77 }", Moves),
             ("a constant in a text", "u32 = 9", "u32 = 99", Moves),
             ("a width in a text", "usize = 8", "usize = 88", Moves),
@@ -461,7 +465,11 @@ fn cfg_features_environment_and_tests() {
     };
     let dir = tempfile::tempdir().expect("a directory");
     common::write(dir.path(), &common::files(text));
-    let plain = common::reach(dir.path(), &Build::default()).digest;
+    let plain = common::reach(dir.path(), &Build::default());
+    for option in ["debug_assertions", "test"] {
+        assert!(plain.options.iter().any(|asked| asked == option), "the compiler is asked for {option}");
+    }
+    let plain = plain.digest;
     for list in [
         &["--cfg", "feature=\"fast\""][..],
         &["--cfg", "special"],

@@ -1,0 +1,167 @@
+//! When a macro call in the place of items counts.
+//!
+//! Such a call may define anything, so it counts always, unless it calls a `macro_rules!` of ours: that can only write
+//! names which stand in its arguments or in the macro's body. Then it counts when something reached uses a name that it
+//! may define, or is a type or trait that it may implement something for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use crate::items::ItemKind;
+use crate::lexer::Kind;
+use crate::names::Name;
+use crate::scan::{INERT, PLAIN, listed};
+use crate::world::{NodeId, World};
+
+/// Macros of the standard library that define nothing.
+const HARMLESS: &str = "cfg concat env option_env include_str include_bytes stringify macro_rules";
+
+/// Attributes that are no macros, or only add impls to the type that they stand on.
+const KNOWN: &str = "cfg cfg_attr derive repr macro_export macro_use target_feature serde default path rustc_const_stable \
+    no_mangle link_name rkyv value";
+
+/// The calls that count by name.
+#[derive(Debug, Default)]
+pub struct Calls {
+    by_definition: HashMap<Name, Vec<NodeId>>,
+    by_subject: HashMap<Name, Vec<NodeId>>,
+}
+
+impl Calls {
+    /// Looks at a call; false if it counts always.
+    pub fn add(&mut self, world: &World, node: NodeId) -> bool {
+        let Some(may) = what_it_may_write(world, node) else { return false };
+        for name in may.defines {
+            self.by_definition.entry(name).or_default().push(node);
+        }
+        if may.implements {
+            for name in may.names {
+                self.by_subject.entry(name).or_default().push(node);
+            }
+        }
+        true
+    }
+
+    /// The calls that may define a name.
+    pub fn defining(&self, name: Name) -> &[NodeId] {
+        self.by_definition.get(&name).map_or(&[], |calls| calls)
+    }
+
+    /// The calls that may implement something for a type or trait of a name.
+    pub fn implementing(&self, name: Name) -> &[NodeId] {
+        self.by_subject.get(&name).map_or(&[], |calls| calls)
+    }
+}
+
+#[derive(Default)]
+struct May {
+    defines: BTreeSet<Name>,
+    names: BTreeSet<Name>,
+    implements: bool,
+}
+
+/// `None` if it may write anything.
+fn what_it_may_write(world: &World, node: NodeId) -> Option<May> {
+    let call = &world.nodes[node];
+    let mut may = May::default();
+    let mut seen = BTreeSet::new();
+    let mut pending = vec![call.name];
+    while let Some(name) = pending.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        let definitions = world.macros.get(&name)?;
+        for &definition in definitions {
+            let found = &world.nodes[definition];
+            read(world, found.file, found.head.end..found.range.end, false, &mut may, &mut pending)?;
+        }
+    }
+    read(world, call.file, call.head.end..call.range.end, true, &mut may, &mut pending)?;
+    // Macros that are called in the arguments are of ours too, or it may write anything.
+    while let Some(name) = pending.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        for &definition in world.macros.get(&name)? {
+            let found = &world.nodes[definition];
+            read(world, found.file, found.head.end..found.range.end, false, &mut may, &mut pending)?;
+        }
+    }
+    Some(may)
+}
+
+/// Reads the arguments of a call, or the body of a macro.
+fn read(
+    world: &World,
+    file: usize,
+    range: Range<usize>,
+    arguments: bool,
+    may: &mut May,
+    pending: &mut Vec<Name>,
+) -> Option<()> {
+    let lexed = &world.files[file].lexed;
+    let tokens = &lexed.tokens;
+    // Up to where names may define something: all arguments, those of inner calls, and what `use` brings.
+    let mut open_until = if arguments { range.end } else { 0 };
+    for at in range.clone() {
+        let name = lexed.name(at);
+        if tokens.is(at, "#") {
+            let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
+            if tokens.is(open, "[") && !tokens.is(open + 1, "$") {
+                let attribute = world.names.text(lexed.name(open + 1));
+                may.implements |= attribute == "derive";
+                if !listed(INERT, attribute) && !listed(KNOWN, attribute) {
+                    return None;
+                }
+            }
+        }
+        if name.is_none() {
+            continue;
+        }
+        may.implements |= name == Name::IMPL;
+        if name.is_keyword() {
+            if name == Name::USE {
+                let end = (at..range.end).find(|at| tokens.is(*at, ";")).unwrap_or(range.end);
+                open_until = open_until.max(end);
+            }
+            continue;
+        }
+        may.names.insert(name);
+        let before = lexed.name(at - 1);
+        let defined = matches!(
+            before,
+            Name::FN
+                | Name::STRUCT
+                | Name::ENUM
+                | Name::TRAIT
+                | Name::TYPE
+                | Name::MOD
+                | Name::CONST
+                | Name::STATIC
+        ) || matches!(before, Name::MUT | Name::UNION | Name::REF);
+        if defined || at < open_until {
+            may.defines.insert(name);
+        }
+        if tokens.is(at + 1, "!") && !tokens.is(at + 2, "=") {
+            let group = if lexed.name(at + 2).is_none() { at + 2 } else { at + 3 };
+            if tokens.kind(group) != Some(Kind::Open) {
+                continue;
+            }
+            open_until = open_until.max(tokens.after(group));
+            let text = world.names.text(name);
+            if tokens.is(at - 1, "$") {
+                return None;
+            } else if world.macros.contains_key(&name) {
+                pending.push(name);
+            } else if !listed(PLAIN, text) && !listed(HARMLESS, text) {
+                return None;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Whether a node is something that impls are for.
+pub fn is_subject(kind: ItemKind) -> bool {
+    matches!(kind, ItemKind::Type | ItemKind::Trait | ItemKind::Alias | ItemKind::Call)
+}

@@ -1,0 +1,6 @@
+use fleche::value;
+
+#[value]
+struct Borrowed<'a>(&'a str);
+
+fn main() {}
