@@ -14,7 +14,7 @@ pub struct Lexed {
     /// The tokens.
     pub tokens: std::sync::Arc<Tokens>,
     /// For each token, its identifier.
-    pub names: Vec<Name>,
+    pub names: std::sync::Arc<[Name]>,
 }
 
 impl Lexed {
@@ -24,7 +24,7 @@ impl Lexed {
         for index in 0..tokens.len() {
             numbered.push(tokens.ident(index).map_or(Name::NONE, |text| names.number(text)));
         }
-        Self { tokens, names: numbered }
+        Self { tokens, names: numbered.into() }
     }
 
     /// The identifier at an index, or none.

@@ -1,6 +1,7 @@
 //! Names as numbers: every identifier of every file is compared many times, and text is slow to compare without optimisation.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// An identifier, without `r#`; [`Name::NONE`] stands for a token that is none.
@@ -50,12 +51,30 @@ impl Name {
 #[derive(Debug)]
 pub struct Names {
     texts: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, Name>,
+    numbers: HashMap<Arc<str>, Name, BuildHasherDefault<Quick>>,
+}
+
+/// A hasher for short texts that is quick without optimisation, as which macros are compiled. Nobody attacks it.
+#[derive(Debug, Default)]
+struct Quick(u64);
+
+impl Hasher for Quick {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            self.0 = (self.0.rotate_left(5) ^ u64::from(bytes[at])).wrapping_mul(0x517c_c1b7_2722_0a95);
+            at += 1;
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let mut names = Self { texts: Vec::new(), numbers: HashMap::new() };
+        let mut names = Self { texts: Vec::new(), numbers: HashMap::default() };
         for text in KNOWN {
             names.number(text);
         }
