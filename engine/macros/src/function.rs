@@ -24,7 +24,7 @@ use syn::{Attribute, Error};
 
 use crate::key;
 use crate::options::Options;
-use crate::signature::{Function, Parameter, referent, without_lifetimes};
+use crate::signature::{Function, Parameter, borrows_inside, referent, without_lifetimes};
 
 /// Expands the attribute; on a mistake to the untouched function and the errors.
 pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
@@ -383,7 +383,8 @@ impl<'a> Expansion<'a> {
     /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers.
     fn recall(&self) -> TokenStream {
         let complete = self.counted().count() == self.function.parameters.len();
-        if self.function.is_generic() || !complete || !self.function.takes_any_lifetime() {
+        let borrows = self.function.parameters.iter().any(|parameter| borrows_inside(&parameter.ty));
+        if self.function.is_generic() || !complete || borrows || !self.function.takes_any_lifetime() {
             return quote!(::core::option::Option::None);
         }
         let (private, name) = (&self.private, &self.function.name);

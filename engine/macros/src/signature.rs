@@ -1,7 +1,7 @@
 //! A function's head, checked and taken apart; its body stays tokens.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -267,6 +267,18 @@ pub(crate) fn referent(ty: &Type) -> Option<&Type> {
         Type::Reference(reference) => Some(&reference.elem),
         _ => None,
     }
+}
+
+/// Whether a parameter holds references below its own `&`, as `&[&str]` does: nothing stored can lend them out again.
+pub(crate) fn borrows_inside(ty: &Type) -> bool {
+    fn borrows(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Punct(punct) => matches!(punct.as_char(), '&' | '\''),
+            TokenTree::Group(group) => borrows(group.stream()),
+            TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    borrows(referent(ty).unwrap_or(ty).to_token_stream())
 }
 
 /// A type with every named lifetime but `'static` left to inference.

@@ -1,7 +1,7 @@
 //! What `#[value]` turns a type into: derives of rkyv and serde, and the description that its fingerprint is made of.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Path, Result, parse_quote};
 
@@ -35,6 +35,7 @@ fn fleche(options: TokenStream) -> Result<Path> {
 }
 
 fn value(fleche: &Path, input: &DeriveInput) -> Result<TokenStream> {
+    let input = &recursive(fleche, input.clone());
     let private = quote!(#fleche::private);
     let name = &input.ident;
     if let Some(lifetime) = input.generics.lifetimes().next() {
@@ -85,6 +86,46 @@ fn value(fleche: &Path, input: &DeriveInput) -> Result<TokenStream> {
                 }
             }
         }
+    })
+}
+
+/// Tells rkyv where a type contains itself: its derives would look for bounds for ever.
+fn recursive(fleche: &Path, mut input: DeriveInput) -> DeriveInput {
+    let name = input.ident.clone();
+    let mut found = false;
+    let all: Vec<&mut Field> = match &mut input.data {
+        Data::Struct(data) => data.fields.iter_mut().collect(),
+        Data::Enum(data) => data.variants.iter_mut().flat_map(|variant| variant.fields.iter_mut()).collect(),
+        Data::Union(_) => Vec::new(),
+    };
+    for field in all {
+        if mentions(field.ty.to_token_stream(), &name) {
+            field.attrs.push(parse_quote!(#[rkyv(omit_bounds)]));
+            found = true;
+        }
+    }
+    if found {
+        let rkyv = quote!(#fleche::private::rkyv);
+        input.attrs.push(parse_quote!(#[rkyv(
+            serialize_bounds(
+                __S: #rkyv::ser::Writer + #rkyv::ser::Allocator,
+                <__S as #rkyv::rancor::Fallible>::Error: #rkyv::rancor::Source,
+            ),
+            deserialize_bounds(<__D as #rkyv::rancor::Fallible>::Error: #rkyv::rancor::Source),
+            bytecheck(bounds(
+                __C: #rkyv::validation::ArchiveContext,
+                <__C as #rkyv::rancor::Fallible>::Error: #rkyv::rancor::Source,
+            )),
+        )]));
+    }
+    input
+}
+
+fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name || ident == "Self",
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
 }
 
