@@ -82,6 +82,8 @@ struct Inventory {
     records: Vec<RecordEntry>,
     values: HashMap<Digest, Vec<(TypeFingerprint, Entry)>>,
     notes: Vec<Entry>,
+    /// Keys of records from the future.
+    clamped: Vec<(u64, i64)>,
     /// The blobs among the values, by the first two bytes of their digests.
     blobs: HashMap<[u8; 2], Vec<Digest>>,
 }
@@ -94,13 +96,18 @@ impl Disk {
         view.each_kept(&mut |found| {
             let record = &found.record;
             let bytes = found.segment.frame(found.offset).and_then(|header| header.total()).unwrap_or(0);
-            // A clock that once ran ahead must not keep things for ever.
-            let used = times
-                .get(&record.key.digest().leading())
-                .copied()
-                .unwrap_or(0)
-                .max(record.created_ms)
-                .min(now);
+            let lead = record.key.digest().leading();
+            let touched = times.get(&lead).copied();
+            // A clock that once ran ahead must not keep things for ever: such a record counts as used when gc first
+            // sees it, which is written down.
+            let used = if record.created_ms <= now {
+                touched.unwrap_or(0).max(record.created_ms)
+            } else {
+                touched.unwrap_or_else(|| {
+                    all.clamped.push((lead, now));
+                    now
+                })
+            };
             let arguments = record.identity.arguments.iter().map(|argument| argument.digest.digest());
             let reaches = arguments.chain([record.result.digest.digest()]).collect();
             let (segment, offset) = (found.segment.clone(), found.offset);
@@ -160,7 +167,7 @@ impl Disk {
             }
         }
         eviction.finish()?;
-        self.fold_touched(&plan.keys);
+        self.fold_touched(&plan);
         self.remove_orphans(&view);
         let victims = self.victims(&view, &plan.live);
         self.compact(lock, &victims, &plan.live)?;
@@ -178,7 +185,7 @@ impl Disk {
     fn plan(&self, view: &View, options: &GcOptions) -> (Plan, GcReport) {
         let mut all = self.inventory(view);
         let mut report = GcReport::default();
-        let mut plan = Plan::default();
+        let mut plan = Plan { clamped: std::mem::take(&mut all.clamped), ..Plan::default() };
         let oldest = options
             .max_age
             .map(|age| now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
@@ -266,8 +273,10 @@ impl Disk {
     }
 
     /// Writes what is known of the last uses anew, as one file.
-    fn fold_touched(&self, keys: &HashSet<u64>) {
-        let _ = touched::write(&self.layout, self.touched_now());
+    fn fold_touched(&self, plan: &Plan) {
+        let keys = &plan.keys;
+        let _ =
+            touched::write(&self.layout, self.touched_now().into_iter().chain(plan.clamped.iter().copied()));
         let (times, files) = touched::read(&self.layout);
         if files.len() > 1
             && touched::write(&self.layout, times.into_iter().filter(|(key, _)| keys.contains(key))).is_ok()
@@ -348,6 +357,7 @@ struct Plan {
     dropped: Vec<Entry>,
     /// The keys that stay.
     keys: HashSet<u64>,
+    clamped: Vec<(u64, i64)>,
 }
 
 impl Plan {

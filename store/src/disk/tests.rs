@@ -482,3 +482,27 @@ fn rule_17_durability_sync_waits_for_the_disk_at_each_put() {
         }
     }
 }
+
+#[test]
+fn rule_08_probing_is_capped() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 1 << 20, 100);
+    let entries = |disk: &Disk| {
+        let view = disk.views.get();
+        view.tables.iter().map(|table| (table.header.homes, table.header.reach)).collect::<Vec<_>>()
+    };
+    for i in 0..100 {
+        disk.put_value(digest(i), FP, b"spread").unwrap();
+    }
+    disk.settle_down();
+    assert!(entries(&disk).iter().all(|(homes, reach)| *homes > 0 && *reach <= 32));
+    for i in 0..1000u32 {
+        let mut crowded = [0; 32];
+        crowded[28..].copy_from_slice(&i.to_be_bytes());
+        disk.put_value(ValueDigest::new(Digest::from_bytes(crowded)), FP, b"crowded").unwrap();
+    }
+    disk.settle_down();
+    let after = entries(&disk);
+    assert!(after.iter().any(|(homes, _)| *homes == 0), "searched by halving: {after:?}");
+    assert!(after.iter().all(|(_, reach)| *reach <= 32));
+}

@@ -77,6 +77,8 @@ fn rule_22_readers_find_everything_at_every_step_of_a_compaction() {
         assert!(places.contains(&place), "{place} in {places:?}");
     }
     assert_whole(&disk, 0..60, "at the end");
+    let sealed = |tail: &Arc<Tail>| tail.segment.is_sealed();
+    assert!(!disk.views.get().tails.iter().any(sealed), "the new segment came with a table");
 }
 
 /// What a process killed at each place leaves behind: the copy of the directory made there is opened and written to.
