@@ -96,7 +96,7 @@ impl Large {
     pub(crate) fn copy(&self, layout: &Layout, digest: &Digest, to: &Path) -> Result<bool> {
         let Some(mut from) = self.open(layout, digest) else { return Ok(false) };
         let target = File::create_new(to).map_err(|e| Error::io(to, e))?;
-        if rustix::fs::ioctl_ficlone(&target, &from).is_ok() {
+        if layout::clone_file(&target, &from) {
             return Ok(true);
         }
         match copy(&mut from, &target).map_err(|e| Error::io(to, e)) {
@@ -127,7 +127,7 @@ impl Pending {
     pub(crate) fn take(layout: &Layout, path: &Path, from: &mut File) -> Result<Self> {
         let mut failed_to_read = None;
         let made = Self::make(layout, |file| {
-            if rustix::fs::ioctl_ficlone(file, &*from).is_ok() {
+            if layout::clone_file(file, from) {
                 return hash(&mut file.try_clone()?);
             }
             let mut reader = Noting { inner: from, failure: &mut failed_to_read };

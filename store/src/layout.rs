@@ -159,7 +159,19 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Makes an empty file share the blocks of another, where the file system can do that.
+#[cfg(target_os = "linux")]
+pub(crate) fn clone_file(to: &File, from: &File) -> bool {
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn clone_file(_to: &File, _from: &File) -> bool {
+    false
+}
+
 /// Sixteen random bytes.
+#[cfg(target_os = "linux")]
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     let mut filled = 0;
@@ -171,6 +183,11 @@ pub(crate) fn random() -> [u8; 16] {
         }
     }
     bytes
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn random() -> [u8; 16] {
+    fallback_random()
 }
 
 /// Where the system has no randomness to give: unique enough for names.
