@@ -479,9 +479,16 @@ fn keep(
 ) -> Bytes {
     let Archived { stored, bytes } = archived;
     let node = place.graph.node(call.id);
-    let before = match place.graph.memo(node) {
-        Some(memo) => Some(memo.result.digest),
-        None => place.cache.ask(|store| store.newest(&call.id)).flatten().map(|record| record.result.digest),
+    // Only whoever follows the events wants to know; a look into the store is not free.
+    let before = if place.cache.events().are_followed() {
+        match place.graph.memo(node) {
+            Some(memo) => Some(memo.result.digest),
+            None => {
+                place.cache.ask(|store| store.newest(&call.id)).flatten().map(|record| record.result.digest)
+            }
+        }
+    } else {
+        None
     };
     let files = place.cache.files();
     let trace = seen

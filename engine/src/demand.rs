@@ -6,6 +6,7 @@
 //! Whatever goes wrong here is a mismatch, never an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use fleche_store::{CallId, CallKey, Identity, Record};
 
@@ -48,6 +49,18 @@ pub(crate) fn with_stack<T>(f: impl FnOnce() -> T) -> T {
 
 /// Answers for a call under `key`, at `place`.
 pub(crate) fn demand(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Demand {
+    demand_from(place, node, call, key, effort, None)
+}
+
+/// Like [`demand`], for a call whose newest record is at hand.
+fn demand_from(
+    place: &Place,
+    node: NodeId,
+    call: CallId,
+    key: CallKey,
+    effort: Effort,
+    newest: Option<&Arc<Record>>,
+) -> Demand {
     loop {
         if let Some(hit) = verified(place, node, call, Some(key)) {
             return Demand::Holds(hit);
@@ -57,7 +70,7 @@ pub(crate) fn demand(place: &Place, node: NodeId, call: CallId, key: CallKey, ef
             Claim::Landed => continue,
             Claim::Apart => None,
         };
-        return match with_stack(|| verify(place, node, call, key, effort)) {
+        return match with_stack(|| verify(place, node, call, key, effort, newest.cloned())) {
             Some(hit) => Demand::Holds(hit),
             None => Demand::Stale(flight),
         };
@@ -95,7 +108,14 @@ fn verified(place: &Place, node: NodeId, call: CallId, key: Option<CallKey>) -> 
     })
 }
 
-fn verify(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Option<Hit> {
+fn verify(
+    place: &Place,
+    node: NodeId,
+    call: CallId,
+    key: CallKey,
+    effort: Effort,
+    newest: Option<Arc<Record>>,
+) -> Option<Hit> {
     let known = place.graph.memo(node).filter(|memo| memo.key == key);
     if let Some(memo) = &known {
         match sweep(place, node, effort) {
@@ -116,16 +136,20 @@ fn verify(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effor
     }
     let _active = Active::enter(call, Activity::Verifying);
     // What was recorded last comes first; under another key it says nothing.
-    let newest = place.cache.ask(|store| store.newest(&call)).flatten().filter(|record| record.key == key);
-    if let Some(record) = &newest
-        && let Some(hit) = try_record(place, node, call, record, known.as_ref(), effort)
+    let newest = match newest {
+        Some(newest) => newest,
+        // A call that nobody recorded under any key has no other record either.
+        None => place.cache.ask(|store| store.newest(&call))??,
+    };
+    if newest.key == key
+        && let Some(hit) = try_record(place, node, call, &newest, known.as_ref(), effort)
     {
         return Some(hit);
     }
     let records = place.cache.ask(|store| store.records(&key)).unwrap_or_default();
     records
         .iter()
-        .filter(|record| newest.as_ref().is_none_or(|newest| newest.clock != record.clock))
+        .filter(|record| record.clock != newest.clock)
         .find_map(|record| try_record(place, node, call, record, known.as_ref(), effort))
 }
 
@@ -274,7 +298,7 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
         record = Some(newest);
         definition.key(call, (definition.fingerprint?)())
     };
-    match demand(place, node, call, key, effort) {
+    match demand_from(place, node, call, key, effort, record.as_ref()) {
         Demand::Holds(hit) => Some(hit),
         Demand::Stale(flight) => {
             drop(flight);
