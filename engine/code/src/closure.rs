@@ -46,8 +46,8 @@ pub struct Closure {
     pub crates: BTreeSet<CrateId>,
     /// Everything else that its nodes refer to.
     pub outside: References,
-    /// The nodes with an edge for each "reaches".
-    pub graph: DiGraph<NodeId, ()>,
+    /// Which node reaches which, each as often as it was found out.
+    pub edges: Vec<(NodeId, NodeId)>,
 }
 
 impl Analysis {
@@ -208,7 +208,6 @@ struct Walk<'a> {
     open: HashSet<NodeId>,
     /// Names that a macro may have defined.
     unknown: BTreeSet<Name>,
-    indices: HashMap<NodeId, NodeIndex>,
     root: NodeId,
 }
 
@@ -221,7 +220,6 @@ impl<'a> Walk<'a> {
             called: BTreeMap::new(),
             open: HashSet::new(),
             unknown: BTreeSet::new(),
-            indices: HashMap::new(),
             root,
         }
     }
@@ -299,18 +297,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn index(&mut self, node: NodeId) -> NodeIndex {
-        let graph = &mut self.closure.graph;
-        *self.indices.entry(node).or_insert_with(|| graph.add_node(node))
-    }
-
     fn reach(&mut self, node: NodeId, from: NodeId) {
         if self.analysis.world.nodes[self.root].face == Some(node) {
             return;
         }
-        let (target, source) = (self.index(node), self.index(from));
-        if target != source {
-            self.closure.graph.update_edge(source, target, ());
+        if node != from {
+            self.closure.edges.push((from, node));
         }
         if !self.closure.nodes.insert(node) {
             return;
@@ -464,11 +456,19 @@ impl Module {
 
 /// Adds what is outside of the crates.
 fn merge(all: &mut References, found: &References) {
-    all.foreign.extend(found.foreign.iter().cloned());
-    all.crates.extend(&found.crates);
-    all.assets.extend(found.assets.iter().cloned());
-    all.environment.extend(found.environment.iter().cloned());
-    all.options.extend(found.options.iter().cloned());
+    add(&mut all.foreign, &found.foreign);
+    add(&mut all.crates, &found.crates);
+    add(&mut all.assets, &found.assets);
+    add(&mut all.environment, &found.environment);
+    add(&mut all.options, &found.options);
+}
+
+fn add<T: Ord + Clone>(all: &mut BTreeSet<T>, found: &BTreeSet<T>) {
+    for one in found {
+        if !all.contains(one) {
+            all.insert(one.clone());
+        }
+    }
 }
 
 impl Closure {
@@ -489,19 +489,24 @@ impl Closure {
 
     /// For each node but the first, how many nodes are in only because of it, itself counted.
     pub fn pulls(&self, root: NodeId) -> Vec<(NodeId, usize)> {
-        let Some(start) = self.graph.node_indices().find(|index| self.graph[*index] == root) else {
-            return Vec::new();
-        };
-        let tree = dominators::simple_fast(&self.graph, start);
+        let mut graph: DiGraph<NodeId, ()> = DiGraph::new();
+        let mut indices: HashMap<NodeId, NodeIndex> = HashMap::new();
+        for &(from, to) in &self.edges {
+            let from = *indices.entry(from).or_insert_with(|| graph.add_node(from));
+            let to = *indices.entry(to).or_insert_with(|| graph.add_node(to));
+            graph.add_edge(from, to, ());
+        }
+        let Some(&start) = indices.get(&root) else { return Vec::new() };
+        let tree = dominators::simple_fast(&graph, start);
         let mut counts: HashMap<NodeIndex, usize> = HashMap::new();
-        for index in self.graph.node_indices() {
+        for index in graph.node_indices() {
             for above in tree.dominators(index).into_iter().flatten() {
                 *counts.entry(above).or_default() += 1;
             }
         }
         let mut all: Vec<(NodeId, usize)> = counts
             .into_iter()
-            .map(|(index, count)| (self.graph[index], count))
+            .map(|(index, count)| (graph[index], count))
             .filter(|(node, _)| *node != root)
             .collect();
         all.sort_by_key(|(node, count)| (std::cmp::Reverse(*count), *node));

@@ -29,6 +29,17 @@ pub enum Meaning {
 pub struct Resolver {
     known: HashMap<(ModuleId, Name), Vec<Meaning>>,
     traits: HashMap<ModuleId, Vec<NodeId>>,
+    /// `None` while they are being found out.
+    globs: HashMap<ModuleId, Option<Globs>>,
+}
+
+/// Where the globs of a module lead.
+#[derive(Clone, Debug, Default)]
+struct Globs {
+    modules: Vec<ModuleId>,
+    types: Vec<NodeId>,
+    /// Whether one leads to where nothing is known.
+    uncertain: bool,
 }
 
 impl Resolver {
@@ -59,46 +70,35 @@ impl Resolver {
             return (Vec::new(), false);
         }
         let mut found = Vec::new();
-        let mut complete = true;
-        for entry in world.modules[module].scope.get(&name).cloned().unwrap_or_default() {
-            match entry {
-                Entry::Node(node) => found.push(Meaning::Node(node)),
-                Entry::Module(module) => found.push(Meaning::Module(module)),
-                Entry::Import(index) => {
-                    let import = world.modules[module].imports[index].clone();
-                    let (meanings, whole) =
-                        self.path(world, module, &import.path, import.absolute, true, looking);
-                    complete &= whole;
-                    if meanings.is_empty() {
-                        found.push(Meaning::Foreign(import.path));
+        let (modules, types, mut complete, uncertain) = self.visible(world, module, looking);
+        for place in modules {
+            for entry in world.modules[place].scope.get(&name).cloned().unwrap_or_default() {
+                match entry {
+                    Entry::Node(node) => found.push(Meaning::Node(node)),
+                    Entry::Module(module) => found.push(Meaning::Module(module)),
+                    Entry::Import(index) => {
+                        let import = world.modules[place].imports[index].clone();
+                        let (meanings, whole) =
+                            self.path(world, place, &import.path, import.absolute, true, looking);
+                        complete &= whole;
+                        if meanings.is_empty() {
+                            found.push(Meaning::Foreign(import.path));
+                        }
+                        found.extend(meanings);
                     }
-                    found.extend(meanings);
                 }
             }
         }
-        let globs: Vec<_> =
-            world.modules[module].imports.iter().filter(|import| import.name.is_none()).cloned().collect();
-        for glob in globs {
-            let (targets, whole) = self.path(world, module, &glob.path, glob.absolute, true, looking);
-            complete &= whole;
-            for target in targets {
-                match target {
-                    Meaning::Module(target) if target != module => {
-                        let (meanings, whole) = self.look(world, target, name, looking);
-                        complete &= whole;
-                        found.extend(meanings);
-                    }
-                    // `use Enum::*`: any name of its may be a variant.
-                    Meaning::Node(node) if world.nodes[node].kind == ItemKind::Type => {
-                        let World { files, nodes, .. } = &*world;
-                        let body = nodes[node].head.end..nodes[node].range.end;
-                        if files[nodes[node].file].lexed.names[body].contains(&name) {
-                            found.push(Meaning::Node(node));
-                        }
-                    }
-                    _ => {}
-                }
+        for node in types {
+            // `use Enum::*`: any name of its may be a variant.
+            let World { files, nodes, .. } = &*world;
+            let body = nodes[node].head.end..nodes[node].range.end;
+            if files[nodes[node].file].lexed.names[body].contains(&name) {
+                found.push(Meaning::Node(node));
             }
+        }
+        if found.is_empty() && uncertain {
+            found.push(Meaning::Hidden(module, name));
         }
         found.sort_by_key(order);
         found.dedup();
@@ -107,6 +107,68 @@ impl Resolver {
             self.known.insert((module, name), found.clone());
         }
         (found, complete)
+    }
+
+    /// The modules whose names a module shows, itself first, and the types whose variants it does; whether all globs
+    /// were resolved for good, and whether one leads to where nothing is known.
+    fn visible(
+        &mut self,
+        world: &mut World,
+        module: ModuleId,
+        looking: &mut HashSet<(ModuleId, Name)>,
+    ) -> (Vec<ModuleId>, Vec<NodeId>, bool, bool) {
+        let (mut modules, mut types) = (vec![module], Vec::new());
+        let (mut complete, mut uncertain) = (true, false);
+        let mut at = 0;
+        while at < modules.len() {
+            let current = modules[at];
+            at += 1;
+            match self.globs(world, current, looking) {
+                None => complete = false,
+                Some(globs) => {
+                    uncertain |= globs.uncertain;
+                    types.extend(&globs.types);
+                    for module in globs.modules {
+                        if !modules.contains(&module) {
+                            modules.push(module);
+                        }
+                    }
+                }
+            }
+        }
+        (modules, types, complete, uncertain)
+    }
+
+    /// Where a module's own globs lead; `None` while that is being found out.
+    fn globs(
+        &mut self,
+        world: &mut World,
+        module: ModuleId,
+        looking: &mut HashSet<(ModuleId, Name)>,
+    ) -> Option<Globs> {
+        if let Some(known) = self.globs.get(&module) {
+            return known.clone();
+        }
+        self.globs.insert(module, None);
+        let mut globs = Globs::default();
+        let imports: Vec<_> =
+            world.modules[module].imports.iter().filter(|import| import.name.is_none()).cloned().collect();
+        for import in imports {
+            let (targets, whole) = self.path(world, module, &import.path, import.absolute, true, looking);
+            // What was left out because of a cycle may be anything.
+            globs.uncertain |=
+                targets.is_empty() || !whole && !targets.iter().any(|t| matches!(t, Meaning::Module(_)));
+            for target in targets {
+                match target {
+                    Meaning::Module(target) => globs.modules.push(target),
+                    Meaning::Node(node) if world.nodes[node].kind == ItemKind::Type => globs.types.push(node),
+                    Meaning::Hidden(..) => globs.uncertain = true,
+                    _ => {}
+                }
+            }
+        }
+        self.globs.insert(module, Some(globs.clone()));
+        Some(globs)
     }
 
     /// What a path means in a module. Empty if its first name is unknown there.
