@@ -39,8 +39,8 @@ impl Program {
         let program = Self { root: tempfile::tempdir().expect("a directory"), target };
         let manifest = format!(
             "[package]\nname = \"recompiled\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-             fleche = {{ path = {:?} }}\n\n[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 1\n",
-            workspace.join("engine")
+             fleche = {{ path = '{}' }}\n\n[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 1\n",
+            workspace.join("engine").display()
         );
         program.write("Cargo.toml", &manifest);
         program.write("src/main.rs", PROGRAM);
