@@ -437,14 +437,14 @@ impl Graph {
     }
 
     /// Takes note that the program has set an input. Revisions under way are diverged if it was known.
-    pub(crate) fn set(&self, input: InputId, digest: Digest, change: u64) {
+    pub(crate) fn set(&self, input: InputId, digest: Digest) {
         let mut nodes = self.nodes.write();
         let Some(known) = nodes.inputs.get_mut(&input) else { return };
         if known.digest.replace(digest).is_none_or(|before| before == digest) {
             return;
         }
         let above = known.dependents.clone();
-        nodes.last_change = nodes.last_change.max(change);
+        nodes.last_change = count_change();
         nodes.changer = 0;
         nodes.push_dirt(above);
     }

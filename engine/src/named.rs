@@ -113,10 +113,22 @@ impl<T: Serialize> Input<T> {
     }
 }
 
+/// Tells everybody of a new digest.
+///
+/// A revision that begins meanwhile may have used what a graph knew before it was told, so the change gets a number
+/// above all revisions of that time: to them the input cannot be observed.
 fn publish(id: InputId, digest: Digest) {
-    let change = graph::count_change();
-    SET.write().insert(id, (digest, change));
-    cache::for_each(|cache| cache.with_graph(|graph| graph.set(id, digest, change)));
+    announce(id, digest);
+    cache::for_each(|cache| cache.with_graph(|graph| graph.set(id, digest)));
+    conclude(id, digest);
+}
+
+fn announce(id: InputId, digest: Digest) {
+    SET.write().insert(id, (digest, u64::MAX));
+}
+
+fn conclude(id: InputId, digest: Digest) {
+    SET.write().insert(id, (digest, graph::count_change()));
 }
 
 fn published_at(id: InputId) -> u64 {
@@ -127,4 +139,27 @@ fn published_at(id: InputId) -> u64 {
 pub(crate) fn digest_since(id: InputId, base: u64) -> Option<Digest> {
     let (digest, change) = *SET.read().get(&id)?;
     (change <= base).then_some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revision::Revision;
+
+    #[test]
+    fn a_revision_begun_while_an_input_is_set_does_not_observe_it() {
+        let id = input::named("named.rs unit".into());
+        let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+        let before = Revision::new();
+        publish(id, old);
+        let between = Revision::new();
+        announce(id, new);
+        let meanwhile = Revision::new();
+        assert_eq!(digest_since(id, meanwhile.base()), None);
+        conclude(id, new);
+        assert_eq!(digest_since(id, before.base()), None);
+        assert_eq!(digest_since(id, between.base()), None);
+        assert_eq!(digest_since(id, meanwhile.base()), None, "it may have used what a graph knew before");
+        assert_eq!(digest_since(id, Revision::new().base()), Some(new));
+    }
 }

@@ -44,7 +44,7 @@ pub const fn counted(mut code: [u8; 32], options: &[bool]) -> [u8; 32] {
 pub struct Call {
     definition: &'static Definition,
     function: &'static str,
-    /// The function's address, then of each argument that counts its canonical bytes, or their digest if they
+    /// The function's address and name, then of each argument that counts its canonical bytes, or their digest if they
     /// are many. Canonical encodings can be decoded, so no two calls share this.
     bytes: SmallVec<[u8; 128]>,
     /// For each argument: where it ends, and whether that is a digest.
@@ -54,7 +54,7 @@ pub struct Call {
     mode: Mode,
 }
 
-const HEAD: usize = 2 * size_of::<usize>();
+const HEAD: usize = 3 * size_of::<usize>();
 
 impl Call {
     /// A call of the function under its full name.
@@ -62,6 +62,7 @@ impl Call {
         let mut bytes = SmallVec::new();
         bytes.extend_from_slice(&std::ptr::from_ref(definition).addr().to_ne_bytes());
         bytes.extend_from_slice(&function.as_ptr().addr().to_ne_bytes());
+        bytes.extend_from_slice(&function.len().to_ne_bytes());
         Self { definition, function, bytes, ends: SmallVec::new(), undigested: false, mode: Mode::Ask }
     }
 
