@@ -142,6 +142,13 @@ pub fn run(host: &Host) -> Exit {
         None => host.directory.clone(),
         Some(directory) => host.directory.join(directory),
     };
+    // Not looked for further up: a slip of the finger must not run another project's tasks.
+    if !directory.is_dir() {
+        let place = arguments.directory.unwrap_or_default();
+        host.console.errors(&[Diagnostic::new(format!("there is no directory {}", place.display()))
+            .help("`-C DIR` starts in a directory that is there")]);
+        return Exit::Usage;
+    }
     let session = Session { host, directory, file: arguments.file.map(|file| host.directory.join(file)) };
     let result = match &arguments.command {
         Command::Run(arguments) => run::run(&session, arguments),

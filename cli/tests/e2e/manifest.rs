@@ -168,6 +168,7 @@ fn bad_usage() {
         (&["run", "goof"], "did you mean `good`?"),
         (&["run", "--jobs=0"], "--jobs"),
         (&["frobnicate"], "unrecognized subcommand"),
+        (&["-C", "nope", "run"], "there is no directory nope"),
         (&["-C", "/", "run"], "there is no fleche.toml in / or above it"),
         (&["--file", "none.toml", "run"], "none.toml cannot be read"),
     ] {
