@@ -139,6 +139,27 @@ fn a_swallowed_panic_of_a_nested_call_is_not_remembered() {
 }
 
 #[test]
+fn a_swallowed_cycle_is_not_remembered() {
+    #[fleche]
+    fn first(n: u32) -> u32 {
+        std::panic::catch_unwind(|| second(n)).unwrap_or(10) + 1
+    }
+    #[fleche]
+    fn second(n: u32) -> u32 {
+        std::panic::catch_unwind(|| first(n)).unwrap_or(0)
+    }
+    #[fleche]
+    fn narcissus(n: u32) -> u32 {
+        std::panic::catch_unwind(|| narcissus(n)).unwrap_or(n)
+    }
+    let project = Project::new();
+    assert_eq!((first(7), narcissus(3)), (1, 3));
+    // Asked for by itself it meets the circle at another place.
+    assert_eq!(second(7), 11, "{:?}", project.log());
+    assert!(!second::contains(7) && !first::contains(7) && !narcissus::contains(3));
+}
+
+#[test]
 fn rerun_is_recursive_and_its_result_replaces_the_old_one() {
     static CLOCK: AtomicU64 = AtomicU64::new(1);
     #[fleche]
