@@ -3,7 +3,7 @@
 //! A method is reached when its name is called and its type or trait is reached, in whatever order that comes about;
 //! everything else is reached by being named.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use petgraph::algo::dominators;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -202,7 +202,8 @@ impl Node {
 struct Walk<'a> {
     analysis: &'a mut Analysis,
     closure: Closure,
-    pending: Vec<NodeId>,
+    /// In the order in which they were reached, so that the way to each is short.
+    pending: VecDeque<NodeId>,
     /// Names of methods that some node calls, with the first that does.
     called: BTreeMap<Name, NodeId>,
     open: HashSet<NodeId>,
@@ -216,7 +217,7 @@ impl<'a> Walk<'a> {
         Self {
             analysis,
             closure: Closure::default(),
-            pending: Vec::new(),
+            pending: VecDeque::new(),
             called: BTreeMap::new(),
             open: HashSet::new(),
             unknown: BTreeSet::new(),
@@ -227,7 +228,7 @@ impl<'a> Walk<'a> {
     fn run(&mut self) {
         self.reach(self.root, self.root);
         loop {
-            while let Some(node) = self.pending.pop() {
+            while let Some(node) = self.pending.pop_front() {
                 self.analysis.catch_up();
                 self.visit(node);
             }
@@ -310,7 +311,7 @@ impl<'a> Walk<'a> {
         if node != from {
             self.closure.from.insert(node, from);
         }
-        self.pending.push(node);
+        self.pending.push_back(node);
     }
 
     fn visit(&mut self, node: NodeId) {

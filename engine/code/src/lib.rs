@@ -13,11 +13,14 @@ pub mod closure;
 #[cfg(feature = "analysis")]
 pub mod compiler;
 #[cfg(feature = "analysis")]
+pub mod facts;
+#[cfg(feature = "analysis")]
 pub mod impls;
 #[cfg(feature = "analysis")]
 pub mod items;
 #[cfg(feature = "analysis")]
 pub mod lexer;
+mod listing;
 #[cfg(feature = "analysis")]
 pub mod load;
 #[cfg(feature = "analysis")]

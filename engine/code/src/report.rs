@@ -1,17 +1,9 @@
-//! What a digest covers, as text that is small enough to lie in the program, and back.
+//! What a digest covers, and what is different between two such lists.
 //!
-//! ```text
-//! level reachable
-//! share 123
-//! items 40
-//! pulls 40 krate::big_enum
-//! src/lib.rs
-//! krate::parse<TAB>12<TAB>9f3a0c11<TAB>0
-//! ```
-//!
-//! One line an item below the file that it is in: name, line, the start of its digest, the place of the item that it was
-//! reached from. The first item is the function itself.
+//! How a list is written down is `listing.rs`'s to say. Programs with cached functions carry this, so it needs nothing but
+//! the standard library.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 /// One item that a digest covers.
@@ -31,6 +23,15 @@ pub struct Covered {
     pub from: Option<usize>,
 }
 
+/// Something that is no item and counts: a file, a dependency's version, an option.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// What it is, in words.
+    pub name: String,
+    /// Its version, its value, or the start of its digest.
+    pub value: String,
+}
+
 /// What a digest covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -40,67 +41,56 @@ pub struct Report {
     pub count: usize,
     /// The items, the function itself first.
     pub items: Vec<Covered>,
+    /// Source files that count as wholes, and those with items that are not listed.
+    pub files: Vec<Part>,
+    /// What else counts.
+    pub others: Vec<Part>,
     /// Their share of the crate's tokens, in thousandths.
     pub share: u32,
     /// For a function that reaches most of its crate: the item that pulls most others in, and how many.
     pub pulls: Option<(String, usize)>,
 }
 
-/// Items beyond this many are left out of the text, so that a program with many large closures stays small.
-const MOST: usize = 512;
+/// Something that is different in a newer list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// In what way.
+    pub how: How,
+    /// The item's path, or what else it is, in words.
+    pub name: String,
+    /// For an item, its file and line, in the newer list if it is there.
+    pub place: Option<(String, u32)>,
+}
+
+/// In what way something is different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It is there in both and reads otherwise.
+    Changed,
+    /// It was one thing and is another, such as a version.
+    Became(String, String),
+    /// It counts since.
+    Added,
+    /// It counts no more.
+    Removed,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some((file, line)) => write!(to, "`{}` in {file}:{line} ", self.name)?,
+            None => write!(to, "{} ", self.name)?,
+        }
+        match &self.how {
+            How::Changed => to.write_str("changed"),
+            How::Became(was, is) => write!(to, "changed from {was} to {is}"),
+            How::Added => to.write_str("counts now"),
+            How::Removed => to.write_str("counts no more"),
+        }
+    }
+}
 
 impl Report {
-    /// As text.
-    pub fn encode(&self) -> String {
-        let mut text = format!("level {}\nshare {}\nitems {}\n", self.level, self.share, self.count);
-        if let Some((name, count)) = &self.pulls {
-            let _ = writeln!(text, "pulls {count} {name}");
-        }
-        let mut file = "";
-        for item in self.items.iter().take(MOST) {
-            if item.file != file {
-                file = &item.file;
-                text.push_str(file);
-                text.push('\n');
-            }
-            let from = item.from.map(|from| from.to_string()).unwrap_or_default();
-            let _ = writeln!(text, "{}\t{}\t{:08x}\t{from}", item.name, item.line, item.digest);
-        }
-        text
-    }
-
-    /// From text; lines that are none of its are passed over.
-    pub fn decode(text: &str) -> Self {
-        let mut report = Self::default();
-        let mut file = String::new();
-        for line in text.lines() {
-            let mut fields = line.split('\t');
-            let (name, rest) = (fields.next().unwrap_or(""), fields.collect::<Vec<_>>());
-            if let [number, digest, from] = rest[..] {
-                report.items.push(Covered {
-                    name: name.to_owned(),
-                    file: file.clone(),
-                    line: number.parse().unwrap_or(0),
-                    digest: u32::from_str_radix(digest, 16).unwrap_or(0),
-                    tokens: 0,
-                    from: from.parse().ok(),
-                });
-            } else if let Some(share) = line.strip_prefix("share ") {
-                report.share = share.parse().unwrap_or(0);
-            } else if let Some(pulls) = line.strip_prefix("pulls ") {
-                let (count, name) = pulls.split_once(' ').unwrap_or(("0", pulls));
-                report.pulls = Some((name.to_owned(), count.parse().unwrap_or(0)));
-            } else if let Some(level) = line.strip_prefix("level ") {
-                level.clone_into(&mut report.level);
-            } else if let Some(count) = line.strip_prefix("items ") {
-                report.count = count.parse().unwrap_or(0);
-            } else {
-                line.clone_into(&mut file);
-            }
-        }
-        report
-    }
-
     /// The names from the function to an item.
     pub fn path(&self, item: usize) -> Vec<&str> {
         let mut path = Vec::new();
@@ -116,35 +106,109 @@ impl Report {
         path
     }
 
-    /// Items that are new, gone or different in another report of the same function, by name.
-    pub fn moved(&self, other: &Self) -> Vec<String> {
-        let all = |report: &Self| -> std::collections::BTreeSet<(String, u32)> {
-            report.items.iter().map(|item| (format!("{} in {}", item.name, item.file), item.digest)).collect()
-        };
-        let (left, right) = (all(self), all(other));
-        let mut names: Vec<String> =
-            left.symmetric_difference(&right).map(|(name, _)| name.clone()).collect();
-        names.dedup();
-        names
+    /// What is different in a newer list of the same function: what reads otherwise first, then what came and went.
+    ///
+    /// Items are known by their names, so one that only moved to another place is the same.
+    pub fn moved(&self, newer: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if self.level != newer.level {
+            let how = How::Became(self.level.clone(), newer.level.clone());
+            changes.push(Change { how, name: "`hash_code`".into(), place: None });
+        }
+        let (old, new) = (self.by_name(), newer.by_name());
+        let mut came = Vec::new();
+        let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+        for name in names {
+            let (how, item) = match (old.get(name), new.get(name)) {
+                (Some((_, old)), Some((_, new))) if old == new => continue,
+                (Some(_), Some((item, _))) => (How::Changed, item),
+                (None, Some((item, _))) => (How::Added, item),
+                (Some((item, _)), None) => (How::Removed, item),
+                (None, None) => continue,
+            };
+            let change = Change {
+                name: name.to_owned(),
+                place: Some((item.file.clone(), item.line)),
+                how: how.clone(),
+            };
+            if how == How::Changed { changes.push(change) } else { came.push(change) }
+        }
+        for (old, new, digests) in [(&self.files, &newer.files, true), (&self.others, &newer.others, false)] {
+            let values = |parts: &'_ [Part]| -> BTreeMap<String, Vec<String>> {
+                let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+                for part in parts {
+                    all.entry(part.name.clone()).or_default().push(part.value.clone());
+                }
+                all
+            };
+            let (old, new) = (values(old), values(new));
+            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for name in names {
+                let (how, to) = match (old.get(name), new.get(name)) {
+                    (Some(old), Some(new)) if old == new => continue,
+                    (Some(old), Some(new)) if !digests && !old.concat().starts_with('#') => {
+                        (How::Became(old.join(", "), new.join(", ")), &mut changes)
+                    }
+                    (Some(_), Some(_)) => (How::Changed, &mut changes),
+                    (None, _) => (How::Added, &mut came),
+                    (_, None) => (How::Removed, &mut came),
+                };
+                to.push(Change { how, name: name.clone(), place: None });
+            }
+        }
+        changes.append(&mut came);
+        changes
+    }
+
+    /// The first item of each name, with the digests of all of that name.
+    fn by_name(&self) -> BTreeMap<&str, (&Covered, Vec<u32>)> {
+        let mut all: BTreeMap<&str, (&Covered, Vec<u32>)> = BTreeMap::new();
+        for item in &self.items {
+            all.entry(&item.name).or_insert_with(|| (item, Vec::new())).1.push(item.digest);
+        }
+        for (_, digests) in all.values_mut() {
+            digests.sort_unstable();
+        }
+        all
+    }
+
+    /// How much is covered, in a line.
+    pub fn summary(&self) -> String {
+        match self.level.as_str() {
+            "reachable" => {
+                let files: BTreeSet<&str> = self.items.iter().map(|item| item.file.as_str()).collect();
+                let named = self.files.iter().filter(|part| !files.contains(part.name.as_str())).count();
+                let (items, files) = (self.count, files.len() + named);
+                let of =
+                    |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+                format!(
+                    "{} in {}, {}.{} % of the crate",
+                    of(items, "item"),
+                    of(files, "file"),
+                    self.share / 10,
+                    self.share % 10
+                )
+            }
+            "crate" => "all of the package, its path dependencies and its lock file".to_owned(),
+            "module" => "the function's source file".to_owned(),
+            "body" => "the function's own tokens".to_owned(),
+            "binary" => "the running executable".to_owned(),
+            _ => "nothing".to_owned(),
+        }
+    }
+
+    /// For a function that reaches most of its crate, the item that is to blame.
+    pub fn note(&self) -> Option<String> {
+        let (name, count) = self.pulls.as_ref()?;
+        Some(format!("most of them because of `{name}`, which alone pulls in {count}"))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.level.as_str() {
-            "reachable" => {}
-            "crate" => return writeln!(to, "all of the package, its path dependencies and its lock file"),
-            "module" => return writeln!(to, "the function's source file"),
-            "body" => return writeln!(to, "the function's own tokens"),
-            "binary" => return writeln!(to, "the running executable"),
-            _ => return writeln!(to, "nothing"),
-        }
-        let files: std::collections::BTreeSet<&str> =
-            self.items.iter().map(|item| item.file.as_str()).collect();
-        let (whole, part) = (self.share / 10, self.share % 10);
-        writeln!(to, "{} items in {} files, {whole}.{part} % of the crate", self.count, files.len())?;
-        if let Some((name, count)) = &self.pulls {
-            writeln!(to, "most of them because of {name}, which alone pulls in {count}")?;
+        writeln!(to, "{}", self.summary())?;
+        if let Some(note) = self.note() {
+            writeln!(to, "{note}")?;
         }
         for (place, item) in self.items.iter().enumerate() {
             writeln!(to, "  {}:{} {}", item.file, item.line, item.name)?;
@@ -155,15 +219,30 @@ impl fmt::Display for Report {
         if self.count > self.items.len() {
             writeln!(to, "  and {} more", self.count - self.items.len())?;
         }
-        Ok(())
+        let mut text = String::new();
+        for part in &self.others {
+            let _ = writeln!(text, "  {}{}", part.name, part.shown());
+        }
+        to.write_str(&text)
+    }
+}
+
+impl Part {
+    /// Its value as people read it, with the space before it; nothing for a digest.
+    pub fn shown(&self) -> String {
+        if self.value.is_empty() || self.value.starts_with('#') {
+            String::new()
+        } else {
+            format!(" {}", self.value)
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn report() -> Report {
+    pub(crate) fn report() -> Report {
         let item = |name: &str, file: &str, line, digest, from| Covered {
             name: name.into(),
             file: file.into(),
@@ -172,6 +251,7 @@ mod tests {
             tokens: 0,
             from,
         };
+        let part = |name: &str, value: &str| Part { name: name.into(), value: value.into() };
         Report {
             level: "reachable".into(),
             count: 3,
@@ -180,24 +260,56 @@ mod tests {
                 item("k::<A for B>::g", "src/lib.rs", 9, 0xdead_beef, Some(0)),
                 item("k::h", "src/h.rs", 1, 1, Some(1)),
             ],
+            files: Vec::new(),
+            others: vec![part("crate serde", "1.0.1"), part("file a.sql", "#12")],
             share: 125,
             pulls: Some(("k::h".into(), 2)),
         }
     }
 
-    #[test]
-    fn comes_back_from_text() {
-        let report = report();
-        assert_eq!(Report::decode(&report.encode()), report);
-        assert_eq!(report.path(2), ["k::f", "k::<A for B>::g", "k::h"]);
-        assert!(report.to_string().starts_with("3 items in 2 files, 12.5 % of the crate\n"));
+    fn moved(old: &Report, new: &Report) -> Vec<String> {
+        old.moved(new).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn says_what_moved() {
+    fn tells_the_way_to_an_item() {
+        let report = report();
+        assert_eq!(report.path(2), ["k::f", "k::<A for B>::g", "k::h"]);
+        assert!(report.to_string().starts_with("3 items in 2 files, 12.5 % of the crate\n"));
+        assert!(report.to_string().ends_with("  crate serde 1.0.1\n  file a.sql\n"));
+    }
+
+    #[test]
+    fn says_what_moved_and_what_only_changed_its_place_did_not() {
         let (old, mut new) = (report(), report());
-        assert!(old.moved(&new).is_empty());
+        new.items[1].file = "src/other.rs".into();
+        new.items[1].line = 1;
+        assert!(moved(&old, &new).is_empty());
         new.items[2].digest = 2;
-        assert_eq!(old.moved(&new), ["k::h in src/h.rs"]);
+        assert_eq!(moved(&old, &new), ["`k::h` in src/h.rs:1 changed"]);
+        new.items[0].name = "k::e".into();
+        new.others[0].value = "1.0.2".into();
+        new.others[1].value = "#13".into();
+        assert_eq!(
+            moved(&old, &new),
+            [
+                "`k::h` in src/h.rs:1 changed",
+                "crate serde changed from 1.0.1 to 1.0.2",
+                "file a.sql changed",
+                "`k::e` in src/lib.rs:3 counts now",
+                "`k::f` in src/lib.rs:3 counts no more",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_several_items_of_one_name_each_counts() {
+        let mut old = report();
+        old.items.push(Covered { digest: 5, ..old.items[1].clone() });
+        let mut new = old.clone();
+        new.items.swap(1, 3);
+        assert!(moved(&old, &new).is_empty());
+        new.items[3].digest = 6;
+        assert_eq!(moved(&old, &new), ["`k::<A for B>::g` in src/lib.rs:9 changed"]);
     }
 }

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use crate::CodeDigest;
 use crate::closure::{Analysis, Closure};
 use crate::compiler::Invocation;
+use crate::facts::{Facts, short};
 use crate::items::ItemKind;
 use crate::lexer::Tokens;
 use crate::lock::Lock;
 use crate::names::Name;
 use crate::package::Package;
-use crate::report::{Covered, Report};
+use crate::report::{Covered, Part, Report};
 use crate::scan::options_in;
 use crate::sources::{Sources, files_below, tidy};
 use crate::whole;
-use crate::world::{CrateId, Linked, NodeId, World};
+use crate::world::{CrateId, Linked, ModuleId, NodeId, World};
 
 /// A function, as its attribute sees it.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +44,8 @@ pub struct Reached {
     pub options: Vec<String>,
     /// Variables of the compiler's environment that count.
     pub environment: Vec<String>,
-    /// What is covered; `None` if it is the whole crate.
-    pub report: Option<Report>,
+    /// What is covered, and at which level.
+    pub report: Report,
 }
 
 /// Everything that is known in one compiler process.
@@ -54,7 +55,7 @@ pub struct Session {
     out_dir: Option<PathBuf>,
     invocation: Invocation,
     analysis: Option<Analysis>,
-    whole: Option<blake3::Hash>,
+    whole: Option<(blake3::Hash, Vec<Part>)>,
     sources: Sources,
     locks: BTreeMap<PathBuf, Option<Lock>>,
     told: BTreeSet<PathBuf>,
@@ -115,11 +116,12 @@ impl Session {
     /// The digest of a function and everything in its crate.
     pub fn whole(&mut self, function: Function<'_>) -> Reached {
         let (directory, out_dir) = (self.directory.clone(), self.out_dir.clone());
-        let whole = *self.whole.get_or_insert_with(|| {
+        let (whole, files) = self.whole.get_or_insert_with(|| {
             whole::digest(directory.as_deref(), out_dir.as_deref(), &self.invocation, &mut self.sources)
         });
-        let digest = CodeDigest::of_body(function.tokens).within(whole);
-        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report: None }
+        let digest = CodeDigest::of_body(function.tokens).within(*whole);
+        let report = Report { level: "crate".to_owned(), files: files.clone(), ..Report::default() };
+        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report }
     }
 
     /// The digest of a function's own tokens.
@@ -130,7 +132,8 @@ impl Session {
             hasher.update(line.as_bytes()).update(&[0]);
         }
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
-        Reached { digest, options, environment: Vec::new(), report: None }
+        let report = Report { level: "body".to_owned(), ..Report::default() };
+        Reached { digest, options, environment: Vec::new(), report }
     }
 
     /// Splits `cfg` options into those that the compiler is to be asked for, and lines about the others.
@@ -158,12 +161,17 @@ impl Session {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"fleche module 1");
         tokens.feed(0..tokens.len(), &mut hasher);
+        let value = short(&hasher.finalize());
+        let base = self.directory.clone().unwrap_or_default();
+        let name = function.file.map(|file| whole::relative(&tidy(file), &base)).unwrap_or_default();
         let target = &self.invocation.target;
         for part in self.invocation.cfgs.iter().chain(&self.invocation.options).chain([target]) {
             hasher.update(part.as_bytes()).update(&[0]);
         }
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
-        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report: None }
+        let files = vec![Part { name, value }];
+        let report = Report { level: "module".to_owned(), files, ..Report::default() };
+        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report }
     }
 
     /// The digest of a function and all that it reaches.
@@ -230,10 +238,9 @@ impl Session {
         closure: &Closure,
         function: Function<'_>,
     ) -> Reached {
-        let mut lines: BTreeSet<String> = BTreeSet::new();
+        let mut facts = Facts::default();
         let world = &mut analysis.world;
-        let (report, items) = report(world, root, closure);
-        lines.extend(items);
+        let mut report = report(world, root, closure, &mut facts);
         // Where there are several functions of one name and the same tokens inside one item, which of them.
         if world.names.text(world.nodes[root].name) != function.name || !world.nodes[root].cached {
             let file = &world.files[world.nodes[root].file];
@@ -242,64 +249,57 @@ impl Session {
                 .range
                 .clone()
                 .filter(|at| file.lexed.name(*at) == name && file.lexed.tokens.line(*at) < function.line);
-            lines.insert(format!("inner {} {}", function.name, before.count()));
+            facts.silent(format!("inner {} {}", function.name, before.count()));
         }
-        lines.extend(closure.outside.foreign.iter().map(|line| format!("use {line}")));
+        for line in &closure.outside.foreign {
+            let from = line.split_once(" = ").map_or("", |(_, path)| path.split("::").next().unwrap_or(path));
+            facts.digested(format!("use {line}"), format!("names from `{from}`"));
+        }
         let (options, set) = self.options(&closure.outside.options);
-        lines.extend(set);
-        lines.insert(format!("target {}", self.invocation.target));
-        lines.extend(self.invocation.options.iter().map(|option| format!("option {option}")));
+        for line in set {
+            let (name, value) = line.rsplit_once(' ').unwrap_or((&line, ""));
+            facts.add(line.clone(), name, value);
+        }
+        facts.add(format!("target {}", self.invocation.target), "target", &self.invocation.target);
+        for option in &self.invocation.options {
+            let (name, value) = option.split_once('=').unwrap_or((option, "on"));
+            facts.add(format!("option {option}"), format!("compiler option {name}"), value);
+        }
+        let base = world.crates[world.own].package.directory.clone();
         for asset in &closure.outside.assets {
-            let base = &world.crates[world.own].package.directory;
             if let Some(digest) = world.sources.bytes(&asset.path) {
-                lines.insert(format!("file {} {digest}", whole::relative(&asset.path, base)));
+                let path = whole::relative(&asset.path, &base);
+                facts.digested(format!("file {path} {digest}"), format!("file {path}"));
             }
         }
         for variable in &closure.outside.environment {
             let value = std::env::var(variable).unwrap_or_default();
-            lines.insert(format!("env {variable} {value}"));
+            facts.digested(format!("env {variable} {value}"), format!("environment variable {variable}"));
         }
         for &krate in &closure.crates {
-            self.packages(world, closure, krate, &mut lines);
+            self.packages(world, closure, krate, &mut facts);
         }
         for &module in &closure.modules {
-            for (file, range) in &world.modules[module].attributes {
-                let tokens = &world.files[*file].lexed.tokens;
-                let mut at = range.start;
-                while at < range.end {
-                    let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
-                    let end = tokens.after(open);
-                    let silent =
-                        ["allow", "warn", "deny", "forbid", "expect", "rustfmt", "clippy", "path", "cfg"];
-                    if !silent.contains(&tokens.text(open + 1)) {
-                        let text: Vec<&str> = (at..end).map(|at| tokens.text(at)).collect();
-                        lines.insert(format!("attribute {} {}", world.modules[module].path, text.join(" ")));
-                    }
-                    at = end.max(at + 1);
-                }
-            }
+            attributes(world, module, &mut facts);
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"fleche reachable 1");
-        for line in &lines {
-            hasher.update(&(line.len() as u64).to_le_bytes());
-            hasher.update(line.as_bytes());
-        }
+        facts.feed(&mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let environment = closure.outside.environment.iter().cloned().collect();
-        Reached { digest, options, environment, report: Some(report) }
+        report.others = facts.parts();
+        Reached { digest, options, environment, report }
     }
 
     /// What the package of a reached crate adds: its edition, what the lock says of what it links, how that was built.
-    fn packages(
-        &mut self,
-        world: &mut World,
-        closure: &Closure,
-        krate: CrateId,
-        lines: &mut BTreeSet<String>,
-    ) {
+    fn packages(&mut self, world: &mut World, closure: &Closure, krate: CrateId, facts: &mut Facts) {
         let package = world.crates[krate].package.clone();
-        lines.insert(format!("edition {} {}", package.name, package.edition()));
+        let edition = package.edition();
+        facts.add(
+            format!("edition {} {edition}", package.name),
+            format!("edition of {}", package.name),
+            edition,
+        );
         let own = package.directory == world.crates[world.own].package.directory;
         let lock = self.lock(&package);
         for (&name, linked) in &world.crates[krate].dependencies {
@@ -323,13 +323,20 @@ impl Session {
                 let entries = lock
                     .as_ref()
                     .and_then(|lock| lock.dependency(&package.name, &package.version, &dependency));
-                lines.extend(entries.into_iter().flatten().map(|entry| format!("lock {entry}")));
+                for entry in entries.into_iter().flatten() {
+                    let mut words = entry.split(' ');
+                    let (name, version) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+                    facts.add(format!("lock {entry}"), format!("crate {name}"), version);
+                }
             }
             if krate == world.own {
                 // How cargo built it: its features, those of what is below it, the profile.
                 let text = world.names.text(name);
                 let built = self.invocation.externs.iter().filter(|(known, _)| known == text);
-                lines.extend(built.map(|(name, file)| format!("extern {name} {file}")));
+                for (name, file) in built {
+                    let about = format!("how `{name}` was built (features, profile, compiler)");
+                    facts.digested(format!("extern {name} {file}"), about);
+                }
             }
         }
         let reads_build = closure.outside.environment.iter().any(|name| !name.starts_with("CARGO_"));
@@ -339,7 +346,7 @@ impl Session {
         });
         if !closure.outside.environment.is_empty() && !own {
             let table = package.manifest.get("package").map(ToString::to_string).unwrap_or_default();
-            lines.insert(format!("package {table}"));
+            facts.digested(format!("package {table}"), format!("manifest of {}", package.name));
         }
         if let Some(build) = package.build.as_ref()
             && (calls_out || reads_build && !own)
@@ -354,7 +361,8 @@ impl Session {
             files.push(build.clone());
             for file in files {
                 if let Some(digest) = world.sources.bytes(&file) {
-                    lines.insert(format!("build {} {digest}", whole::relative(&file, &package.directory)));
+                    let path = whole::relative(&file, &package.directory);
+                    facts.digested(format!("build {path} {digest}"), format!("file {path} of the build"));
                 }
             }
         }
@@ -379,9 +387,29 @@ fn tight(option: &str) -> String {
     option.split_whitespace().collect()
 }
 
-/// Lists what is covered, with a line for the digest of each item.
-fn report(world: &World, root: NodeId, closure: &Closure) -> (Report, Vec<String>) {
-    let mut lines = Vec::with_capacity(closure.nodes.len());
+/// Adds the attributes of a module that may matter.
+fn attributes(world: &World, module: ModuleId, facts: &mut Facts) {
+    const SILENT: [&str; 9] =
+        ["allow", "warn", "deny", "forbid", "expect", "rustfmt", "clippy", "path", "cfg"];
+    let path = &world.modules[module].path;
+    for (file, range) in &world.modules[module].attributes {
+        let tokens = &world.files[*file].lexed.tokens;
+        let mut at = range.start;
+        while at < range.end {
+            let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
+            let end = tokens.after(open);
+            if !SILENT.contains(&tokens.text(open + 1)) {
+                let text: Vec<&str> = (at..end).map(|at| tokens.text(at)).collect();
+                let about = format!("attributes of module `{path}`");
+                facts.digested(format!("attribute {path} {}", text.join(" ")), about);
+            }
+            at = end.max(at + 1);
+        }
+    }
+}
+
+/// Lists what is covered, and adds a line for the digest of each item.
+fn report(world: &World, root: NodeId, closure: &Closure, facts: &mut Facts) -> Report {
     let mut items: Vec<(NodeId, Covered)> = Vec::with_capacity(closure.nodes.len());
     let base = tidy(&world.crates[world.own].package.directory);
     for &node in &closure.nodes {
@@ -390,7 +418,7 @@ fn report(world: &World, root: NodeId, closure: &Closure) -> (Report, Vec<String
         let digest = hasher.finalize();
         let label = world.label(node);
         let info = &world.nodes[node];
-        lines.push(format!("item {label} {:?} {} {} {digest}", info.kind, info.ordinal, info.is_face));
+        facts.silent(format!("item {label} {:?} {} {} {digest}", info.kind, info.ordinal, info.is_face));
         let mut short = [0; 4];
         short.copy_from_slice(&digest.as_bytes()[..4]);
         items.push((
@@ -425,5 +453,6 @@ fn report(world: &World, root: NodeId, closure: &Closure) -> (Report, Vec<String
     }
     let items: Vec<Covered> = items.into_iter().map(|(_, covered)| covered).collect();
     let share = u32::try_from(share).unwrap_or(1000);
-    (Report { level: "reachable".to_owned(), count: items.len(), items, share, pulls: note }, lines)
+    let level = "reachable".to_owned();
+    Report { level, count: items.len(), items, share, pulls: note, ..Report::default() }
 }

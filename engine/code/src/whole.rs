@@ -8,20 +8,24 @@ use std::path::{Path, PathBuf};
 
 use crate::assets::{self, Places};
 use crate::compiler::Invocation;
+use crate::facts::short;
 use crate::lock::Lock;
 use crate::modules;
 use crate::package::{DependencyKind, Package};
+use crate::report::Part;
 use crate::sources::{Sources, files_below, tidy};
 
-/// Computes the digest of a package and all that it is built from on this disk.
+/// Computes the digest of a package and all that it is built from on this disk; lists its files.
 pub fn digest(
     directory: Option<&Path>,
     out_dir: Option<&Path>,
     invocation: &Invocation,
     sources: &mut Sources,
-) -> blake3::Hash {
+) -> (blake3::Hash, Vec<Part>) {
     let mut walk = Walk {
         hasher: blake3::Hasher::new(),
+        parts: Vec::new(),
+        base: tidy(directory.unwrap_or(Path::new(""))),
         seen: BTreeSet::new(),
         packages: BTreeSet::new(),
         sources,
@@ -46,11 +50,16 @@ pub fn digest(
         let base = directory.or(root.parent()).unwrap_or(root).to_path_buf();
         walk.tree("root", &base, root);
     }
-    walk.hasher.finalize()
+    walk.parts.sort();
+    (walk.hasher.finalize(), walk.parts)
 }
 
 struct Walk<'a> {
     hasher: blake3::Hasher,
+    /// The files, and the lock.
+    parts: Vec<Part>,
+    /// What their names are relative to.
+    base: PathBuf,
     /// Files that are in already.
     seen: BTreeSet<PathBuf>,
     /// Directories of packages that are in already.
@@ -65,6 +74,10 @@ impl Walk<'_> {
         self.hasher.update(text.as_bytes());
     }
 
+    fn part(&mut self, name: String, digest: &blake3::Hash) {
+        self.parts.push(Part { name, value: short(digest) });
+    }
+
     /// The package that is being compiled.
     fn own(&mut self, package: &Package, invocation: &Invocation) {
         // A documentation test is no file: its text lies in comments of any file.
@@ -77,9 +90,12 @@ impl Walk<'_> {
             self.sources.bytes(&path);
             let lock = Lock::parse(&text).unwrap_or_default();
             let lines = lock.below(&package.name, &package.version).unwrap_or_else(|| lock.all());
+            let mut all = blake3::Hasher::new();
             for line in lines {
                 self.line(&line);
+                all.update(line.as_bytes());
             }
+            self.part("Cargo.lock".to_owned(), &all.finalize());
         }
     }
 
@@ -89,7 +105,9 @@ impl Walk<'_> {
             return;
         }
         self.line(&package.name);
-        self.line(&package.manifest.to_string());
+        let manifest = package.manifest.to_string();
+        self.line(&manifest);
+        self.part(format!("manifest of {}", package.name), &blake3::hash(manifest.as_bytes()));
         self.sources.bytes(&package.directory.join("Cargo.toml"));
         if let Some(workspace) = &package.workspace {
             self.sources.bytes(workspace);
@@ -156,7 +174,11 @@ impl Walk<'_> {
             let Some(tokens) = self.sources.tokens(&path) else { continue };
             self.line(package);
             self.line(&relative(&path, base));
-            tokens.feed(0..tokens.len(), &mut self.hasher);
+            let mut own = blake3::Hasher::new();
+            tokens.feed(0..tokens.len(), &mut own);
+            let digest = own.finalize();
+            self.hasher.update(digest.as_bytes());
+            self.part(relative(&path, &self.base), &digest);
             let places = Places { file: &path, package: base, out_dir: self.out_dir };
             for asset in assets::named(&tokens, 0..tokens.len(), places) {
                 if asset.rust {
@@ -166,6 +188,7 @@ impl Walk<'_> {
                 {
                     self.line(&relative(&asset.path, base));
                     self.hasher.update(digest.as_bytes());
+                    self.part(relative(&asset.path, &self.base), &digest);
                 }
             }
             for declaration in modules::declarations(&tokens) {

@@ -274,9 +274,8 @@ impl<'a> Crate<'a> {
             let line = u32::try_from(line).expect("a small file");
             let function = Function { file: Some(&driver), line, name, tokens: "", generic: false };
             let reached = session.reachable(function);
-            let report =
-                reached.report.unwrap_or_else(|| panic!("{} {name}: the whole crate", self.subject.name));
-            keys.insert((*name).to_owned(), (reached.digest, report.share));
+            assert_eq!(reached.report.level, "reachable", "{} {name}", self.subject.name);
+            keys.insert((*name).to_owned(), (reached.digest, reached.report.share));
         }
         keys
     }

@@ -35,10 +35,10 @@ pub(crate) fn code(
     generic: bool,
     function: &TokenStream,
 ) -> Code {
-    let report = |level: &str| Report { level: level.to_owned(), ..Report::default() }.encode();
     if level == Level::Nothing {
         let value = quote!(::core::option::Option::None);
-        return Code { value, binary: false, covers: report("nothing"), tracked: TokenStream::new() };
+        let covers = Report { level: "nothing".to_owned(), ..Report::default() }.encode();
+        return Code { value, binary: false, covers, tracked: TokenStream::new() };
     }
     if in_editor() {
         // Nothing of it runs, and reading a crate at each keystroke would be slow.
@@ -58,13 +58,11 @@ pub(crate) fn code(
         };
         (reached, session.fresh_files())
     });
-    let covers = match (level, &reached.report) {
-        (_, Some(report)) => report.encode(),
-        (Level::Body, None) => report("body"),
-        (Level::Module, None) => report("module"),
-        (Level::Binary, None) => report("binary"),
-        _ => report("crate"),
-    };
+    let mut report = reached.report.clone();
+    if level == Level::Binary {
+        "binary".clone_into(&mut report.level);
+    }
+    let covers = report.encode();
     let tracked = track(&files, &reached.environment);
     Code { value: value(private, &reached), binary: level == Level::Binary, covers, tracked }
 }

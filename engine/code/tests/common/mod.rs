@@ -74,7 +74,8 @@ pub(crate) fn check_build(
     let dir = tempfile::tempdir().expect("a directory");
     write(dir.path(), &base);
     let before = reach(dir.path(), build);
-    let report = before.report.as_ref().unwrap_or_else(|| panic!("{about}: fell back to the whole crate"));
+    let report = &before.report;
+    assert_eq!(report.level, "reachable", "{about}: fell back");
     for (what, from, to, expected) in edits {
         let mut edited = base.clone();
         let holders: Vec<&String> =
