@@ -22,12 +22,14 @@ use fleche_store::{
 };
 use smallvec::SmallVec;
 
+use crate::code;
 use crate::demand::{self, Demand, Effort};
 use crate::events::{Event, Fate};
 use crate::fingerprint;
 use crate::flight::Flight;
 use crate::frame::{Dep, Frame, Purpose, Seen, Taint};
 use crate::graph::{Hit, Memo, NodeId};
+use crate::registry::Definition;
 use crate::restore;
 use crate::revision::Apart;
 use crate::thread::{self, Active, Activity, Place};
@@ -108,8 +110,8 @@ pub struct Miss {
     sealed: Option<Sealed>,
     kept: SmallVec<[Option<Vec<u8>>; 4]>,
     meta: Vec<(String, String)>,
-    /// Calls the function anew from its kept arguments, for a start-over.
-    recall: Option<fn(&mut restore::Arguments<'_>) -> Option<()>>,
+    /// What `#[fleche]` says of the function; `None` for one that is named at run time.
+    definition: Option<&'static Definition>,
 }
 
 #[derive(Debug)]
@@ -233,7 +235,7 @@ impl Subject<'_> {
             sealed: Some(Sealed { call: self.call, key: self.key, place, flight, forced, rerun }),
             kept: SmallVec::new(),
             meta: Vec::new(),
-            recall: None,
+            definition: None,
         })
     }
 
@@ -282,7 +284,7 @@ fn view_of<T: Value>(place: &Place, node: NodeId, hit: &Hit) -> Option<View<T>> 
 
 impl Miss {
     pub(crate) fn plain() -> Self {
-        Self { sealed: None, kept: SmallVec::new(), meta: Vec::new(), recall: None }
+        Self { sealed: None, kept: SmallVec::new(), meta: Vec::new(), definition: None }
     }
 
     /// Keeps an argument's bytes, in the order of the parameters that count.
@@ -296,8 +298,8 @@ impl Miss {
         self.kept.push(Some(bytes));
     }
 
-    pub(crate) fn set_recall(&mut self, recall: Option<fn(&mut restore::Arguments<'_>) -> Option<()>>) {
-        self.recall = recall;
+    pub(crate) fn set_definition(&mut self, definition: &'static Definition) {
+        self.definition = Some(definition);
     }
 
     pub(crate) fn set_meta(&mut self, meta: Vec<(String, String)>) {
@@ -381,7 +383,7 @@ impl Miss {
                 drop(flight);
                 drop(rerun);
                 if taint == Taint::Changed
-                    && let Some(view) = start_over::<O>(&place, &call, key, self.recall, &self.kept)
+                    && let Some(view) = start_over::<O>(&place, &call, key, self.definition, &self.kept)
                 {
                     return Evaluated::Anew(view, outcome);
                 }
@@ -391,6 +393,9 @@ impl Miss {
         };
         let mut meta = self.meta;
         meta.append(&mut notes);
+        if let Some(definition) = self.definition {
+            code::record(&place.cache, definition, &mut meta);
+        }
         if forced {
             demand::forget_refuted(&place, call.id, key, &place.graph.links_of(&trace));
         }
@@ -447,7 +452,7 @@ fn start_over<O: Outcome>(
     place: &Place,
     call: &Call,
     key: CallKey,
-    recall: Option<fn(&mut restore::Arguments<'_>) -> Option<()>>,
+    definition: Option<&'static Definition>,
     kept: &[Option<Vec<u8>>],
 ) -> Option<View<O::Value>> {
     let held = thread::with(|thread| thread.frozen.is_some());
@@ -460,7 +465,7 @@ fn start_over<O: Outcome>(
         thread.restarts <= MOST_RESTARTS
     });
     let view = again.then(|| {
-        catch_unwind(AssertUnwindSafe(|| (recall?)(&mut restore::Arguments::new(&arguments))))
+        catch_unwind(AssertUnwindSafe(|| (definition?.recall?)(&mut restore::Arguments::new(&arguments))))
             .ok()
             .flatten()?;
         Subject { call: call.clone(), key, bytes: None }.look::<O::Value>()

@@ -43,6 +43,7 @@
 
 mod cache;
 mod call;
+mod code;
 mod config;
 mod demand;
 pub mod dynamic;
@@ -66,7 +67,7 @@ mod sweep;
 mod thread;
 mod value;
 
-pub use fleche_code::report::{Covered, Report as Code};
+pub use fleche_code::report::{Change, Covered, How, Part, Report as Code};
 pub use fleche_macros::{fleche, value};
 pub use fleche_store::{
     CallId, CallKey, CodeDigest, Dependency, Digest, Edge, Record, Store, TypeFingerprint, ValueDigest,
@@ -74,6 +75,7 @@ pub use fleche_store::{
 
 pub use crate::cache::Cache;
 pub use crate::call::Call;
+pub use crate::code::{code_changes, code_of};
 pub use crate::error::{Error, Result};
 pub use crate::events::{Event, Fate, Stats};
 pub use crate::fanout::{FanOut, Spawned, join, par_map, scope};

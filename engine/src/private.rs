@@ -163,14 +163,14 @@ impl Call {
         {
             return Lookup::Hit(view);
         }
-        let recall = self.definition.recall;
+        let definition = self.definition;
         let Some(subject) = self.subject::<O>() else {
             thread::place(self.function);
             return Lookup::Miss(Miss::plain());
         };
         let mut lookup = subject.lookup(self.mode);
         if let Lookup::Miss(miss) = &mut lookup {
-            miss.set_recall(recall);
+            miss.set_definition(definition);
         }
         lookup
     }

@@ -10,7 +10,11 @@ use fleche::fleche;
 fn callee(n: u64) -> u64 {
     println!("callee runs");
     // a comment
-    n * 5
+    n * five()
+}
+
+fn five() -> u64 {
+    1 * 5
 }
 
 #[fleche]
@@ -21,7 +25,14 @@ fn caller(n: u64) -> u64 {
 
 fn main() {
     let dir = std::path::PathBuf::from(std::env::args().nth(1).expect("a directory"));
-    let _scope = fleche::cache(dir).expect("a cache");
+    let cache = fleche::Cache::open(dir).expect("a cache");
+    let _scope = fleche::cache(&cache).expect("in scope");
+    let store = cache.store().expect("a store");
+    if let Some(record) = store.newest(&callee::digest(4)).expect("readable") {
+        for change in fleche::code_changes(store, &record).expect("known") {
+            println!("{change}");
+        }
+    }
     println!("{}", caller(4));
 }
 "#;
@@ -75,13 +86,15 @@ impl Program {
 #[test]
 fn an_edit_runs_what_it_can_have_altered() {
     let program = Program::new();
-    let (same, result) = ("n * 5", ["21"]);
+    let (same, result) = ("1 * 5", ["21"]);
+    let changed = "`recompiled::five` in src/main.rs:11 changed";
     assert_eq!(program.run_with(same, same), ["caller runs", "callee runs", "21"]);
     assert_eq!(program.run_with(same, same), result);
     assert_eq!(program.run_with("// a comment", "// another"), result);
     // The callee is new and says what it said: its caller, which is named by no code of it, need not run.
-    assert_eq!(program.run_with(same, "5 * n"), ["callee runs", "21"]);
-    assert_eq!(program.run_with(same, "n * 6"), ["callee runs", "caller runs", "25"]);
+    assert_eq!(program.run_with(same, "5 * 1"), [changed, "callee runs", "21"]);
+    assert_eq!(program.run_with(same, "1 * 6"), [changed, "callee runs", "caller runs", "25"]);
     // The first program again: its records are still there.
-    assert_eq!(program.run_with(same, same), result);
+    assert_eq!(program.run_with(same, same), [changed, "21"]);
+    assert_eq!(program.run_with("n * five()", "n * 5")[0], "`recompiled::callee` in src/main.rs:5 changed");
 }
