@@ -15,6 +15,7 @@ use serde::ser::{
 use self::encoder::{Encoder, RunKind, tag};
 use crate::digest::{Digest, ValueDigest};
 
+mod bulk;
 mod encoder;
 
 /// Encodings up to this many bytes are kept as they are.
@@ -423,8 +424,11 @@ impl<'a> Serializer for Value<'a> {
             });
         }
         let mut compound = self.compound(tag::SEQ);
-        for item in iter {
-            compound.value(&item, true)?;
+        let iter = iter.into_iter();
+        if !bulk::encode(compound.encoder, &iter) {
+            for item in iter {
+                compound.value(&item, true)?;
+            }
         }
         compound.close()
     }

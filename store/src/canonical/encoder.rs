@@ -1,5 +1,6 @@
 //! The bytes behind [`super::encode`]: what tags there are, how runs of scalars are packed, and how the digest is fed.
 
+use super::bulk::Scalar;
 use super::{Encoding, INLINE};
 
 /// Scalars that follow each other in a sequence are packed into runs of at most this many.
@@ -229,36 +230,69 @@ impl Encoder {
 
     fn write_run(&mut self) {
         let mut run = std::mem::take(&mut self.run);
-        let (tag, width) = match run.kind {
-            RunKind::F32 => (tag::RUN_F32, 2),
-            RunKind::F64 => (tag::RUN_F64, 3),
-            RunKind::Integers => {
-                let width = width_log(run.magnitude, run.negative);
-                (if run.negative { tag::RUN_SIGNED } else { tag::RUN_UNSIGNED } + width, width)
-            }
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "at most RUN")]
-        let count = (run.scalars.len() as u16).to_le_bytes();
-        self.raw(&[tag, count[0], count[1]]);
+        let width = self.head(run.kind, run.magnitude, run.negative, run.scalars.len());
         let mut payload = [0u8; RUN * 8];
-        let payload = &mut payload[..run.scalars.len() << width];
-        macro_rules! pack {
-            ($width:literal) => {
-                for (to, from) in payload.chunks_exact_mut($width).zip(&run.scalars) {
-                    to.copy_from_slice(&from.to_le_bytes()[..$width]);
-                }
-            };
-        }
-        match width {
-            0 => pack!(1),
-            1 => pack!(2),
-            2 => pack!(4),
-            _ => pack!(8),
-        }
-        self.raw(payload);
+        self.raw(pack(&run.scalars, width, &mut payload));
         run.scalars.clear();
         self.run.scalars = run.scalars;
     }
+
+    /// What a run begins with. Gives the logarithm of its elements' width.
+    fn head(&mut self, kind: RunKind, magnitude: u64, negative: bool, length: usize) -> u8 {
+        let (tag, width) = match kind {
+            RunKind::F32 => (tag::RUN_F32, 2),
+            RunKind::F64 => (tag::RUN_F64, 3),
+            RunKind::Integers => {
+                let width = width_log(magnitude, negative);
+                (if negative { tag::RUN_SIGNED } else { tag::RUN_UNSIGNED } + width, width)
+            }
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "at most RUN")]
+        let count = (length as u16).to_le_bytes();
+        self.raw(&[tag, count[0], count[1]]);
+        width
+    }
+
+    /// All elements of a sequence at once: what pushing one after the other comes to. In a sequence of one type no
+    /// run ends early, since values beyond `i64` and negative ones do not meet.
+    pub(super) fn runs<T: Scalar>(&mut self, scalars: &[T]) {
+        self.flush_run();
+        let mut buffer = [0u8; RUN * 8];
+        for run in scalars.chunks(RUN) {
+            let (magnitude, negative) = match T::bytes(run) {
+                // Of bytes nothing is wider than a byte.
+                Some(_) => (0, false),
+                None => run.iter().fold((0, false), |(magnitude, negative), scalar| {
+                    (magnitude | scalar.magnitude(), negative | scalar.is_negative())
+                }),
+            };
+            let width = self.head(T::KIND, magnitude, negative, run.len());
+            match T::bytes(run) {
+                Some(bytes) => self.raw(bytes),
+                None => self.raw(pack(run, width, &mut buffer)),
+            }
+        }
+    }
+}
+
+/// The low bytes of each element, one after the other.
+#[inline]
+fn pack<'a, T: Scalar>(scalars: &[T], width: u8, buffer: &'a mut [u8; RUN * 8]) -> &'a [u8] {
+    let payload = &mut buffer[..scalars.len() << width];
+    macro_rules! pack {
+        ($width:literal) => {
+            for (to, from) in payload.as_chunks_mut::<$width>().0.iter_mut().zip(scalars) {
+                to.copy_from_slice(&from.bits().to_le_bytes()[..$width]);
+            }
+        };
+    }
+    match width {
+        0 => pack!(1),
+        1 => pack!(2),
+        2 => pack!(4),
+        _ => pack!(8),
+    }
+    payload
 }
 
 /// The logarithm of the number of bytes that `magnitude` takes, with room for a sign bit where there is one.
