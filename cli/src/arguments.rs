@@ -65,6 +65,8 @@ pub enum Command {
     Verify(Verify),
     /// Show how large the cache is.
     Stats,
+    /// Show which code the key of a cached Rust function covers, and why.
+    Code(Code),
     /// Write a commented fleche.toml.
     Init,
     /// Write completions for a shell to standard output.
@@ -231,6 +233,22 @@ pub struct Query {
 pub struct Show {
     /// A digest, or as many of its first digits as name only one thing.
     pub digest: String,
+}
+
+/// `fleche code`.
+#[derive(Debug, Args)]
+pub struct Code {
+    /// A function by its path, the end of that, or its file and line [default: list all].
+    pub function: Option<String>,
+    /// Show only the ways from the function to items with this in their path.
+    #[arg(long, value_name = "ITEM", requires = "function")]
+    pub why: Option<String>,
+    /// Show what is different from another checkout (a directory), or from what --format=json wrote (a file).
+    #[arg(long, value_name = "PATH", requires = "function", conflicts_with = "why")]
+    pub against: Option<PathBuf>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// `fleche gc`.

@@ -4,6 +4,7 @@
 pub mod bring;
 pub mod cat;
 pub mod clean;
+pub mod code;
 pub mod completions;
 pub mod graph;
 pub mod init;
@@ -166,6 +167,7 @@ pub fn run(host: &Host) -> Exit {
         Command::Gc(arguments) => upkeep::gc(&session, arguments),
         Command::Verify(arguments) => upkeep::verify(&session, arguments),
         Command::Stats => upkeep::stats(&session),
+        Command::Code(arguments) => code::run(&session, arguments),
         Command::Init => init::run(&session),
         Command::Completions { shell } => Ok(completions::run(&session, *shell)),
     };

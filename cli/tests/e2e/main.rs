@@ -2,6 +2,7 @@
 
 mod project;
 
+mod code;
 mod commands;
 mod concurrency;
 mod environment;

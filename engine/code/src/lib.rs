@@ -43,6 +43,8 @@ pub mod session;
 #[cfg(feature = "analysis")]
 pub mod sources;
 #[cfg(feature = "analysis")]
+pub mod survey;
+#[cfg(feature = "analysis")]
 pub mod whole;
 #[cfg(feature = "analysis")]
 pub mod world;

@@ -18,7 +18,7 @@ use crate::report::{Covered, Part, Report};
 use crate::scan::options_in;
 use crate::sources::{Sources, files_below, tidy};
 use crate::whole;
-use crate::world::{CrateId, Linked, ModuleId, NodeId, World};
+use crate::world::{CrateId, File, Linked, ModuleId, NodeId, World};
 
 /// A function, as its attribute sees it.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,23 @@ pub struct Function<'a> {
     /// Its tokens, as text.
     pub tokens: &'a str,
     /// Whether it has type parameters: then its callers decide what code it runs.
+    pub generic: bool,
+}
+
+/// A cached function of the crate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cached {
+    /// Its file.
+    pub file: PathBuf,
+    /// The line of its name.
+    pub line: u32,
+    /// Its name.
+    pub name: String,
+    /// Its path, with its crate's name.
+    pub path: String,
+    /// The level that its attribute asks for.
+    pub level: String,
+    /// Whether it has type parameters.
     pub generic: bool,
 }
 
@@ -196,20 +213,48 @@ impl Session {
         all
     }
 
-    /// The cached functions of the crate: where their names stand.
-    pub fn functions(&self) -> Vec<(PathBuf, u32, String)> {
+    /// The cached functions of the crate.
+    pub fn functions(&self) -> Vec<Cached> {
         let Some(analysis) = &self.analysis else { return Vec::new() };
         let world = &analysis.world;
-        let all =
-            world.nodes.iter().filter(|node| node.cached && world.modules[node.module].krate == world.own);
-        all.map(|node| {
-            let file = &world.files[node.file];
-            let at = (node.head.start..node.head.end)
-                .find(|at| file.lexed.name(*at) == Name::FN)
-                .unwrap_or(node.head.start);
-            (file.path.clone(), file.lexed.tokens.line(at + 1), world.names.text(node.name).to_owned())
+        let all = (0..world.nodes.len()).filter(|node| {
+            let node = &world.nodes[*node];
+            node.cached && world.modules[node.module].krate == world.own
+        });
+        all.map(|id| {
+            let node = &world.nodes[id];
+            let File { path, lexed, .. } = &world.files[node.file];
+            let mut head = node.head.clone();
+            let at = head.find(|at| lexed.name(*at) == Name::FN).unwrap_or(node.head.start);
+            let option =
+                node.attributes.clone().find(|at| lexed.tokens.is(*at, "hash_code") && lexed.is(at + 1, "="));
+            let level = match option.map(|at| (lexed.tokens.string(at + 2), lexed.name(at + 2))) {
+                Some((Some(level), _)) => level,
+                Some((None, Name::FALSE)) => "nothing".to_owned(),
+                _ => "reachable".to_owned(),
+            };
+            // `<'a, T>`: a parameter that is no lifetime is a word.
+            let generic = lexed.is(at + 2, "<")
+                && (at + 3..node.head.end).take_while(|at| !matches!(lexed.tokens.text(*at), ">" | "(")).any(
+                    |at| lexed.tokens.ident(at).is_some() && matches!(lexed.tokens.text(at - 1), "<" | ","),
+                );
+            let name = world.names.text(node.name).to_owned();
+            let line = lexed.tokens.line(at + 1);
+            Cached { file: path.clone(), line, name, path: world.label(id), level, generic }
         })
         .collect()
+    }
+
+    /// What the digest of a cached function covers.
+    pub fn covered(&mut self, cached: &Cached) -> Report {
+        let Cached { file, line, name, level, generic, .. } = cached;
+        let function = Function { file: Some(file), line: *line, name, tokens: "", generic: *generic };
+        match level.as_str() {
+            "reachable" => self.reachable(function).report,
+            "module" => self.module(function).report,
+            "crate" => self.whole(function).report,
+            other => Report { level: other.to_owned(), ..Report::default() },
+        }
     }
 
     fn lock(&mut self, package: &Package) -> Option<Lock> {

@@ -50,13 +50,13 @@ pub(crate) fn reach(directory: &Path, build: &Build) -> Reached {
     let out_dir = directory.join("out");
     let invocation = Invocation::parse(arguments, &package);
     let mut session = Session::new(Some(&package), Some(&out_dir), invocation);
-    let (file, line, _) = session
+    let found = session
         .functions()
         .into_iter()
-        .find(|(_, _, name)| name == "f")
+        .find(|found| found.name == "f")
         .unwrap_or_else(|| panic!("no cached function `f` in {root}"));
-    let tokens = "fn f";
-    session.reachable(Function { file: Some(&file), line, name: "f", tokens, generic: false })
+    let (file, line) = (Some(found.file.as_path()), found.line);
+    session.reachable(Function { file, line, name: "f", tokens: "fn f", generic: false })
 }
 
 /// Checks what edits of a package do to the key of `f`. An edit replaces one text by another, in whichever file has it.
