@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use fleche_store::{Options, Store};
+use fleche_store::{CallId, Dependency, Options, Store};
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::Result;
 use crate::events::{Event, Events, Stats};
 use crate::graph::Graph;
-use crate::input::Files;
+use crate::input::{self, Files};
+use crate::recorded::Recorded;
+use crate::rerun;
 
 /// The caches of this process, for whoever must tell them all of a change.
 static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
@@ -134,6 +136,53 @@ impl Cache {
     /// Calls `listener` at each event, on the thread on which it happens, for as long as the cache lives.
     pub fn subscribe(&self, listener: impl Fn(&Event) + Send + Sync + 'static) {
         self.0.events.subscribe(Arc::new(listener));
+    }
+
+    /// The inputs under which a call can have read this path: the file itself, and each directory above it as a whole,
+    /// as far up as the project goes. For [`crate::recorded::Recorded::dependents`]; a relative path goes by the
+    /// working directory.
+    pub fn inputs_at(&self, path: impl AsRef<Path>) -> Vec<Dependency> {
+        let files = self.files();
+        let path = input::whole(path.as_ref());
+        // Traces name what lies below the root relative to it, and the root is known without links.
+        let path = match (path.parent().map(Path::canonicalize), path.file_name()) {
+            (Some(Ok(parent)), Some(name)) => parent.join(name),
+            _ => path,
+        };
+        let mut inputs = vec![files.dependency(input::file(&path))];
+        let above = path.ancestors().take_while(|above| above.starts_with(files.root()) || *above == path);
+        inputs.extend(above.map(|directory| files.dependency(input::tree(directory))));
+        inputs
+    }
+
+    /// Makes a call run when it is next asked for, whatever its records say; its callers then go by what it makes.
+    /// Runs nothing. False if no record of it is kept.
+    ///
+    /// Other processes that have the call in memory answer from there until they end.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read or written.
+    pub fn invalidate(&self, call: CallId) -> Result<bool> {
+        rerun::invalidate(self, call)
+    }
+
+    /// Like [`Cache::invalidate`] for all calls that depend on this, directly or through others, but not for itself.
+    /// Gives those calls.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read or written.
+    pub fn invalidate_dependents(&self, of: &Dependency) -> Result<Vec<CallId>> {
+        let Some(store) = self.store() else { return Ok(Vec::new()) };
+        let graph = Recorded::of(store).dependents([of.clone()])?;
+        let mut calls = Vec::new();
+        for call in graph.calls() {
+            if *of != Dependency::Call(call.id) && self.invalidate(call.id)? {
+                calls.push(call.id);
+            }
+        }
+        Ok(calls)
     }
 
     /// The graph that a call starting now is to use.

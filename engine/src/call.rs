@@ -15,7 +15,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use fleche_store::{
     Argument, Bytes, CallId, CallKey, Dependency, Edge, Identity, Record, TypeFingerprint, ValueDigest,
@@ -29,7 +29,9 @@ use crate::fingerprint;
 use crate::flight::Flight;
 use crate::frame::{Dep, Frame, Purpose, Seen, Taint};
 use crate::graph::{Hit, Memo, NodeId};
+use crate::recorded;
 use crate::registry::Definition;
+use crate::rerun::{Found, Ran};
 use crate::restore;
 use crate::revision::Apart;
 use crate::thread::{self, Active, Activity, Place};
@@ -205,7 +207,7 @@ impl Subject<'_> {
             None => false,
         };
         let (forced, rerun) = thread::with(|thread| match (&thread.rerun, mode) {
-            (Some(done), _) => (!done.lock().contains(&id), None),
+            (Some(reruns), _) => (!reruns.lock().has(&id), None),
             (None, Mode::Rerun) => {
                 thread.rerun = Some(Arc::default());
                 (true, Some(RerunRoot(PhantomData)))
@@ -351,14 +353,16 @@ impl Miss {
         let frame = Frame::new(Purpose::Run(call.id), place.cache.clone(), place.revision.clone())
             .named(call.function.clone());
         let (depth, active) = (push(frame), Active::enter(call.id, Activity::Running));
+        let began = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| demand::with_stack(body)));
         drop(active);
-        let mut frame = pop(depth);
+        let took = began.elapsed();
+        let mut frame = pop(depth, took);
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(panic) => {
                 thread::taint(Taint::FailedCall(call.id));
-                uncached(&place, &call, &self.kept);
+                uncached(&place, &call, &self.kept, forced);
                 // The waiters go on before the panic does.
                 drop(flight);
                 drop(rerun);
@@ -366,6 +370,7 @@ impl Miss {
             }
         };
         let mut notes = std::mem::take(&mut frame.meta);
+        notes.extend(recorded::time_line(took, frame.nested));
         let kept = match (outcome.value(), frame.finish()) {
             (Some(value), Ok(trace)) => value::archive(value)
                 .map_err(|error| {
@@ -379,7 +384,7 @@ impl Miss {
         let (archived, trace) = match kept {
             Ok(kept) => kept,
             Err(taint) => {
-                uncached(&place, &call, &self.kept);
+                uncached(&place, &call, &self.kept, forced);
                 drop(flight);
                 drop(rerun);
                 if taint == Taint::Changed
@@ -396,15 +401,7 @@ impl Miss {
         if let Some(definition) = self.definition {
             code::record(&place.cache, definition, &mut meta);
         }
-        if forced {
-            demand::forget_refuted(&place, call.id, key, &place.graph.links_of(&trace));
-        }
-        let bytes = keep(&place, &call, key, archived, &trace, self.kept, meta);
-        thread::with(|thread| {
-            if let Some(done) = &thread.rerun {
-                done.lock().insert(call.id);
-            }
-        });
+        let bytes = keep(&place, &call, key, archived, &trace, self.kept, meta, forced);
         drop(flight);
         drop(rerun);
         Evaluated::Ours(outcome, Some(bytes))
@@ -425,24 +422,43 @@ fn push(frame: Frame) -> usize {
     })
 }
 
-fn pop(depth: usize) -> Frame {
+fn pop(depth: usize, took: Duration) -> Frame {
     thread::with(|thread| {
         debug_assert_eq!(thread.frames.len(), depth, "frames are popped where they were pushed");
-        thread.frames.pop().expect("pushed by the caller")
+        let frame = thread.frames.pop().expect("pushed by the caller");
+        if let Some(caller) = thread.frames.last_mut() {
+            caller.nested += took;
+        }
+        frame
     })
 }
 
 /// Reports a run whose result is not kept, and forgets what was known: it does not stand for this run.
-fn uncached(place: &Place, call: &Call, kept: &[Option<Vec<u8>>]) {
+fn uncached(place: &Place, call: &Call, kept: &[Option<Vec<u8>>], forced: bool) {
     place.revision.set_failed(place.cache.number(), call.id);
+    let arguments = || -> Vec<String> {
+        kept.iter().map(|bytes| bytes.as_deref().map_or_else(|| "…".into(), restore::show)).collect()
+    };
+    if forced {
+        let name = recorded::shown(&call.function, &arguments().join(", "));
+        note_rerun(Ran { call: call.id, name, found: Found::NotKept });
+    }
     place.cache.events().report(Fate::Uncached, || {
-        let arguments: Vec<String> =
-            kept.iter().map(|bytes| bytes.as_deref().map_or_else(|| "…".into(), restore::show)).collect();
+        let arguments = arguments();
         Event {
             call: call.id,
             function: (*call.function).into(),
             arguments: arguments.join(", "),
             fate: Fate::Uncached,
+        }
+    });
+}
+
+/// Tells the rerun that this thread is in.
+fn note_rerun(ran: Ran) {
+    thread::with(|thread| {
+        if let Some(reruns) = &thread.rerun {
+            reruns.lock().note(ran);
         }
     });
 }
@@ -475,6 +491,7 @@ fn start_over<O: Outcome>(
 }
 
 /// Stores a result and its record, answers the caller, and makes the memo.
+#[expect(clippy::too_many_arguments, reason = "all that a run leaves behind, each used once")]
 fn keep(
     place: &Place,
     call: &Call,
@@ -483,6 +500,7 @@ fn keep(
     seen: &[Seen],
     kept: SmallVec<[Option<Vec<u8>>; 4]>,
     meta: Vec<(String, String)>,
+    forced: bool,
 ) -> Bytes {
     let Archived { stored, bytes } = archived;
     let node = place.graph.node(call.id);
@@ -531,20 +549,30 @@ fn keep(
         created_ms: now_ms(),
         clock: 0,
     };
+    let links = place.graph.links_of(seen);
+    let found = forced.then(|| demand::judge_rerun(place, call.id, &record, &links));
     place.cache.ask(|store| store.put_result(&record, &bytes));
     thread::record(Dep::Call(call.id), stored.digest.digest());
     let bytes = Bytes::owned(bytes);
-    let memo = Memo { key, result: stored, links: place.graph.links_of(seen), value: Some(bytes.clone()) };
+    let memo = Memo { key, result: stored, links, value: Some(bytes.clone()) };
     place.graph.install(node, memo, true, &place.revision);
     if place.graph.diverged(&place.revision) {
         place.revision.set_apart(place.cache.number(), call.id, Apart { key, result: stored, ran: true });
     }
     let fate = Fate::Ran { changed: before != Some(stored.digest) };
     place.cache.events().report(fate, || demand::event(call.id, &record.identity, fate));
+    if let Some(found) = found {
+        let name = recorded::shown(&record.identity.function, &recorded::shown_arguments(&record));
+        note_rerun(Ran { call: call.id, name, found });
+        if matches!(found, Found::Nondeterministic { .. }) {
+            let fate = Fate::Nondeterministic;
+            place.cache.events().report(fate, || demand::event(call.id, &record.identity, fate));
+        }
+    }
     bytes
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()

@@ -16,6 +16,7 @@ use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
 use crate::graph::{self, Diverged, Hit, Link, Memo, NodeId, To};
 use crate::registry::{self, Definition};
+use crate::rerun::{self, Found};
 use crate::restore::{self, Arguments};
 use crate::revision::Apart;
 use crate::sweep::{Obstacle, Sweep};
@@ -153,19 +154,29 @@ fn verify(
         .find_map(|record| try_record(place, node, call, record, known.as_ref(), effort))
 }
 
-/// Forgets the call's records if one of them, under this key, holds now although a run has just depended on
-/// something else: that run refutes it.
-pub(crate) fn forget_refuted(place: &Place, call: CallId, key: CallKey, links: &[Link]) {
-    let records = place.cache.ask(|store| store.records(&key)).unwrap_or_default();
-    let refuted = records.iter().any(|record| {
+/// What a forced run says of the call's records. If one of them, under this key, holds now although the run has just
+/// depended on something else, the run refutes it, and they are forgotten.
+pub(crate) fn judge_rerun(place: &Place, call: CallId, ran: &Record, links: &[Link]) -> Found {
+    let records = place.cache.ask(|store| store.records(&ran.key)).unwrap_or_default();
+    let found = rerun::judge(&records, ran);
+    let refuted = records.iter().find(|record| {
         place
             .graph
             .links(&record.trace, place.cache.files())
             .is_some_and(|other| *other != *links && holds(place, &other, Effort::Look).is_some())
     });
-    if refuted {
-        place.cache.ask(|store| store.evict_call(&call));
+    let Some(refuted) = refuted else { return found };
+    place.cache.ask(|store| store.evict_call(&call));
+    if refuted.result == ran.result {
+        found
+    } else {
+        Found::Nondeterministic { before: refuted.result.digest }
     }
+}
+
+/// Brings a call up to date that nobody asks for now.
+pub(crate) fn bring(place: &Place, call: CallId) -> Option<Hit> {
+    up_to_date(place, place.graph.node(call), Effort::Run)
 }
 
 /// Verifies a call that the graph knows, with all that is dirty below it. `None` if the graph has left the

@@ -24,6 +24,9 @@ pub enum Fate {
     },
     /// The body ran, but nothing was kept: it failed, it is tainted, or storage refused it.
     Uncached,
+    /// A rerun made another result although everything it observed was as it had been. Told after the
+    /// [`Fate::Ran`] of the same run.
+    Nondeterministic,
 }
 
 /// One thing that happened.
@@ -48,6 +51,7 @@ impl fmt::Display for Event {
             Fate::Ran { changed: true } => "ran",
             Fate::Ran { changed: false } => "ran, unchanged",
             Fate::Uncached => "ran, not kept",
+            Fate::Nondeterministic => "nondeterministic",
         };
         write!(to, "{name}({}): {fate}", self.arguments)
     }
@@ -65,6 +69,8 @@ pub struct Stats {
     pub ran: u64,
     /// Bodies that ran without their result being kept.
     pub uncached: u64,
+    /// Reruns, counted among `ran` too, that made another result of the same observations.
+    pub nondeterministic: u64,
 }
 
 impl std::ops::Sub for Stats {
@@ -77,6 +83,7 @@ impl std::ops::Sub for Stats {
             cut_off: self.cut_off.saturating_sub(earlier.cut_off),
             ran: self.ran.saturating_sub(earlier.ran),
             uncached: self.uncached.saturating_sub(earlier.uncached),
+            nondeterministic: self.nondeterministic.saturating_sub(earlier.nondeterministic),
         }
     }
 }
@@ -90,6 +97,7 @@ pub(crate) struct Events {
     cut_off: AtomicU64,
     ran: AtomicU64,
     uncached: AtomicU64,
+    nondeterministic: AtomicU64,
     listened: AtomicBool,
     listeners: RwLock<Vec<Listener>>,
 }
@@ -101,6 +109,7 @@ impl Events {
             cut_off: self.cut_off.load(Ordering::Relaxed),
             ran: self.ran.load(Ordering::Relaxed),
             uncached: self.uncached.load(Ordering::Relaxed),
+            nondeterministic: self.nondeterministic.load(Ordering::Relaxed),
         }
     }
 
@@ -126,6 +135,7 @@ impl Events {
             Fate::CutOff => &self.cut_off,
             Fate::Ran { .. } => &self.ran,
             Fate::Uncached => &self.uncached,
+            Fate::Nondeterministic => &self.nondeterministic,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         let traced = tracing::enabled!(target: "fleche", tracing::Level::DEBUG);

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleche_store::{CallId, Digest};
 use foldhash::{HashMap, HashMapExt};
@@ -69,6 +70,8 @@ pub(crate) struct Frame {
     taint: Option<Taint>,
     /// Metadata for the record.
     pub(crate) meta: Vec<(String, String)>,
+    /// How long nested calls ran.
+    pub(crate) nested: Duration,
 }
 
 const FEW: usize = 12;
@@ -85,6 +88,7 @@ impl Frame {
             places: HashMap::new(),
             taint: None,
             meta: Vec::new(),
+            nested: Duration::ZERO,
         }
     }
 
@@ -129,6 +133,7 @@ impl Frame {
 
     /// Adds what a branch recorded, in its order.
     pub(crate) fn merge(&mut self, branch: Self) {
+        self.nested += branch.nested;
         for edge in branch.edges {
             self.record(edge.dep, edge.observed);
         }

@@ -401,6 +401,17 @@ impl Graph {
         }
     }
 
+    /// Forgets what is known of a call; what is above it is to be verified.
+    pub(crate) fn forget(&self, call: CallId) {
+        let mut nodes = self.nodes.write();
+        let Some(id) = nodes.by_call.get(&call).copied() else { return };
+        let node = nodes.node_mut(id);
+        node.memo = None;
+        node.clean = false;
+        let above = node.dependents.clone();
+        nodes.push_dirt(above);
+    }
+
     /// Keeps a result's bytes at hand.
     pub(crate) fn keep_value(&self, id: NodeId, result: &Stored, value: &Bytes) {
         let mut nodes = self.nodes.write();

@@ -310,7 +310,7 @@ pub(crate) fn named(name: String) -> InputId {
 }
 
 /// The path from the file system's root. Nothing is resolved: `a/../b` may lead elsewhere than `b`.
-fn whole(path: &Path) -> PathBuf {
+pub(crate) fn whole(path: &Path) -> PathBuf {
     if path.is_absolute() {
         return path.to_path_buf();
     }

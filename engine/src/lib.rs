@@ -59,7 +59,9 @@ mod input;
 mod named;
 #[doc(hidden)]
 pub mod private;
+pub mod recorded;
 mod registry;
+pub mod rerun;
 mod restore;
 mod revision;
 mod scope;
@@ -82,6 +84,7 @@ pub use crate::fanout::{FanOut, Spawned, join, par_map, scope};
 pub use crate::fingerprint::Fingerprint;
 pub use crate::named::Input;
 pub use crate::registry::{Definition, functions};
+pub use crate::rerun::rerun;
 pub use crate::scope::{IntoCache, Scope, cache, current_cache, frozen};
 pub use crate::value::{Value, View};
 

@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use fleche_store::{CallId, Digest};
-use foldhash::{HashMap, HashMapExt, HashSet};
+use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
 use crate::flight::Pilot;
 use crate::frame::{Dep, Frame, Purpose, Taint};
 use crate::graph::Graph;
+use crate::rerun::Reruns;
 use crate::revision::Revision;
 
 /// What a call on this thread's stack is doing.
@@ -23,7 +24,7 @@ pub(crate) enum Activity {
 }
 
 /// The calls that a `rerun` has already run.
-pub(crate) type Rerun = Arc<Mutex<HashSet<CallId>>>;
+pub(crate) type Rerun = Arc<Mutex<Reruns>>;
 
 /// The calls that are active on the way down to a branch.
 #[derive(Debug, Default)]

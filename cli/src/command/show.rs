@@ -56,8 +56,14 @@ fn describe(session: &Session<'_>, store: &Store, record: &Record) -> String {
     for argument in &identity.arguments {
         rows.push(vec![format!("  argument {}", argument.name), argument.digest.digest().short()]);
     }
-    for (name, value) in record.meta.iter().filter(|(name, _)| name != META) {
+    let internal = |name: &str| name == META || fleche::recorded::is_internal(name);
+    for (name, value) in record.meta.iter().filter(|(name, _)| !internal(name)) {
         rows.push(vec![format!("  {name}"), value.clone()]);
+    }
+    if let Some(time) = fleche::recorded::time_of(record)
+        && Success::of(record).is_none()
+    {
+        rows.push(vec!["  took".to_owned(), duration(time.took)]);
     }
     if let Some(success) = Success::of(record) {
         let time = std::time::Duration::from_millis(success.milliseconds);
