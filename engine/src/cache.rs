@@ -12,8 +12,10 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::error::Result;
 use crate::events::{Event, Events, Stats};
+use crate::files::Files;
 use crate::graph::Graph;
-use crate::input::{self, Files};
+use crate::input;
+use crate::overlay::Overlay;
 use crate::recorded::Recorded;
 use crate::rerun;
 
@@ -131,6 +133,11 @@ impl Cache {
     /// What happened in this cache since it was opened in this process.
     pub fn stats(&self) -> Stats {
         self.0.events.stats()
+    }
+
+    /// The content in memory that lies over the files for whoever has this cache in scope.
+    pub fn overlay(&self) -> Overlay {
+        Overlay::of(self.clone())
     }
 
     /// Calls `listener` at each event, on the thread on which it happens, for as long as the cache lives.

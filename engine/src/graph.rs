@@ -18,8 +18,9 @@ use fleche_store::{Bytes, CallId, CallKey, Dependency, Digest, Edge, Stored};
 use foldhash::HashMap;
 use parking_lot::RwLock;
 
+use crate::files::Files;
 use crate::frame::{Dep, Seen};
-use crate::input::{Files, InputId};
+use crate::input::InputId;
 use crate::revision::Revision;
 use crate::thread::Place;
 

@@ -10,7 +10,8 @@ use fleche_store::{CallId, CallKey, Digest, Stored};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use parking_lot::Mutex;
 
-use crate::input::{Files, InputId};
+use crate::files::Files;
+use crate::input::InputId;
 use crate::{graph, named};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);

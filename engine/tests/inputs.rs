@@ -1,0 +1,300 @@
+//! What counts as an input, and what a call that read it does when it changes.
+
+mod common;
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use common::Project;
+use fleche::fleche;
+
+#[fleche]
+fn kind_and_length(path: &Path) -> io::Result<String> {
+    let metadata = fleche::fs::metadata(path)?;
+    Ok(format!("{} {} {}", metadata.is_dir(), metadata.len(), metadata.is_executable()))
+}
+
+#[fleche]
+fn time(path: &Path) -> io::Result<u64> {
+    let modified = fleche::fs::metadata(path)?.modified()?;
+    Ok(modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
+}
+
+#[fleche]
+fn is_there(path: &Path) -> io::Result<bool> {
+    fleche::fs::exists(path)
+}
+
+#[fleche]
+fn text(path: &Path) -> String {
+    fleche::fs::read_to_string(path).unwrap_or_else(|error| format!("{:?}", error.kind()))
+}
+
+#[fleche]
+fn target(path: &Path) -> String {
+    match fleche::fs::read_link(path) {
+        Ok(target) => target.display().to_string(),
+        Err(error) => format!("{:?}", error.kind()),
+    }
+}
+
+#[fleche]
+fn streamed(path: &Path) -> io::Result<u64> {
+    let mut sum = 0;
+    for byte in io::BufReader::new(fleche::fs::open(path)?).bytes() {
+        sum += u64::from(byte?);
+    }
+    Ok(sum)
+}
+
+#[fleche]
+fn mapped(path: &Path) -> io::Result<u64> {
+    // SAFETY: the test does not write while this runs.
+    let bytes = unsafe { fleche::fs::map(path)? };
+    Ok(bytes.iter().map(|byte| u64::from(*byte)).sum())
+}
+
+fn touch(path: &Path, seconds: u64) {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn of_metadata_only_what_can_be_asked_counts() {
+    let project = Project::new();
+    let a = project.write("a", "one");
+    assert_eq!(kind_and_length(&a).unwrap(), "false 3 false");
+    project.log();
+    touch(&a, 1000);
+    project.write("a", "two");
+    assert_eq!(kind_and_length(&a).unwrap(), "false 3 false");
+    assert_eq!(project.log(), [r#"kind_and_length("a"): hit"#]);
+    project.write("a", "three");
+    assert_eq!(kind_and_length(&a).unwrap(), "false 5 false");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&a, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(kind_and_length(&a).unwrap(), "false 5 true");
+    }
+    project.remove("a");
+    assert_eq!(kind_and_length(&a).unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::create_dir(&a).unwrap();
+    assert_eq!(kind_and_length(&a).unwrap(), "true 0 true");
+}
+
+#[test]
+fn the_time_is_an_input_once_it_is_asked_for() {
+    let project = Project::new();
+    let a = project.write("a", "one");
+    touch(&a, 1000);
+    assert_eq!(time(&a).unwrap(), 1000);
+    touch(&a, 2000);
+    assert_eq!(time(&a).unwrap(), 2000);
+    project.log();
+    assert_eq!(time(&a).unwrap(), 2000);
+    assert_eq!(project.log(), [r#"time("a"): hit"#]);
+}
+
+#[test]
+fn what_appears_and_disappears_is_noticed_and_its_content_is_not() {
+    let project = Project::new();
+    let a = project.path("a");
+    assert!(!is_there(&a).unwrap());
+    project.write("a", "");
+    assert!(is_there(&a).unwrap());
+    project.log();
+    project.write("a", "other");
+    assert!(is_there(&a).unwrap());
+    assert_eq!(project.log(), [r#"is_there("a"): hit"#]);
+    project.remove("a");
+    assert!(!is_there(&a).unwrap());
+    assert_eq!(project.log(), [r#"is_there("a"): hit"#], "the first record holds again");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_and_their_texts_are_inputs_of_their_own() {
+    use std::os::unix::fs::symlink;
+    let project = Project::new();
+    let link = project.path("link");
+    project.write("a", "A");
+    project.write("b", "B");
+    symlink("a", &link).unwrap();
+    assert_eq!((text(&link).as_str(), target(&link).as_str()), ("A", "a"));
+    project.write("a", "AA");
+    project.log();
+    assert_eq!((text(&link).as_str(), target(&link).as_str()), ("AA", "a"));
+    assert_eq!(project.log(), [r#"text("link"): ran"#, r#"target("link"): hit"#]);
+    fs::remove_file(&link).unwrap();
+    symlink("b", &link).unwrap();
+    assert_eq!((text(&link).as_str(), target(&link).as_str()), ("B", "b"));
+    // Dangling: absent, until what it leads to appears.
+    project.remove("b");
+    assert_eq!((text(&link).as_str(), is_there(&link).unwrap()), ("NotFound", false));
+    project.write("b", "again");
+    assert_eq!((text(&link).as_str(), is_there(&link).unwrap()), ("again", true));
+    assert_eq!(target(&project.path("a")), "InvalidInput");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_circle_of_links_is_an_error_that_is_not_kept() {
+    use std::os::unix::fs::symlink;
+    let project = Project::new();
+    let link = project.path("link");
+    symlink("link", &link).unwrap();
+    text(&link);
+    text(&link);
+    assert_eq!(project.log(), [r#"text("link"): ran, not kept"#, r#"text("link"): ran, not kept"#]);
+    fs::remove_file(&link).unwrap();
+    assert_eq!(text(&link), "NotFound");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_special_file_is_refused_and_not_kept() {
+    let project = Project::new();
+    let pipe = project.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(text(&pipe), "Unsupported");
+    assert_eq!(project.log(), [r#"text("pipe"): ran, not kept"#]);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    #[fleche]
+    fn odd(n: u8) -> String {
+        // An argument must be UTF-8 to be digested; the name of an input need not be.
+        let path = std::env::temp_dir().join(OsStr::from_bytes(&[b'f', n, 0xff, 0xfe]));
+        fleche::fs::read_to_string(path).unwrap_or_default()
+    }
+    let mut project = Project::new();
+    let n = b'a' + u8::try_from(std::process::id() % 20).unwrap();
+    let path = std::env::temp_dir().join(OsStr::from_bytes(&[b'f', n, 0xff, 0xfe]));
+    fs::write(&path, "one").unwrap();
+    assert_eq!(odd(n), "one");
+    project.restart();
+    project.log();
+    assert_eq!(odd(n), "one");
+    assert!(project.log()[0].ends_with("hit"));
+    fs::write(&path, "two").unwrap();
+    assert_eq!(odd(n), "two");
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn spellings_of_a_path_do_not_confuse() {
+    let mut project = Project::new();
+    let a = project.write("a", "one");
+    fs::create_dir(project.path("sub")).unwrap();
+    let (slash, dots) = (PathBuf::from(format!("{}/", a.display())), project.path("sub/../a"));
+    let read = || [text(&slash), text(&a), text(&dots)];
+    let expected = |now: &str| ["NotADirectory".to_owned(), now.to_owned(), now.to_owned()];
+    assert_eq!(read(), expected("one"));
+    project.restart();
+    project.log();
+    assert_eq!(read(), expected("one"));
+    assert!(project.log().iter().all(|line| line.ends_with("hit")));
+    project.write("a", "two");
+    assert_eq!(read(), expected("two"));
+    project.remove("a");
+    fs::create_dir(&a).unwrap();
+    assert_eq!(read()[0], "IsADirectory");
+}
+
+#[test]
+fn a_file_may_be_read_in_pieces_or_mapped() {
+    let project = Project::new();
+    let a = project.path("a");
+    assert_eq!(streamed(&a).unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::write(&a, [1; 1000]).unwrap();
+    assert_eq!((streamed(&a).unwrap(), mapped(&a).unwrap()), (1000, 1000));
+    fs::write(&a, vec![2; 5 << 20]).unwrap();
+    assert_eq!((streamed(&a).unwrap(), mapped(&a).unwrap()), (10 << 20, 10 << 20));
+    project.log();
+    assert_eq!((streamed(&a).unwrap(), mapped(&a).unwrap()), (10 << 20, 10 << 20));
+    assert_eq!(project.log(), [r#"streamed("a"): hit"#, r#"mapped("a"): hit"#]);
+}
+
+#[test]
+fn a_file_that_changes_under_its_reader_starts_the_call_over() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static CHANGED: AtomicBool = AtomicBool::new(false);
+    #[fleche]
+    fn slowly(path: &Path) -> io::Result<u64> {
+        let mut file = fleche::fs::open(path)?;
+        let mut bytes = vec![0; 1 << 20];
+        let mut sum = 0;
+        loop {
+            let count = file.read(&mut bytes)?;
+            if count == 0 {
+                return Ok(sum);
+            }
+            sum += bytes[..count].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+            if !CHANGED.swap(true, Ordering::Relaxed) {
+                fs::write(path, vec![2; 5 << 20]).unwrap();
+            }
+        }
+    }
+    let project = Project::new();
+    let a = project.path("a");
+    fs::write(&a, vec![1; 5 << 20]).unwrap();
+    match slowly(&a) {
+        // What a start-over makes, or the error of a reader that could not go on.
+        Ok(sum) => assert_eq!(sum, 10 << 20),
+        Err(error) => assert!(error.to_string().contains("changed while"), "{error}"),
+    }
+    assert_eq!(slowly(&a).unwrap(), 10 << 20);
+}
+
+/// Run again by the test below, in processes of its own.
+#[test]
+fn of_a_variable_of_the_environment() {
+    #[fleche]
+    fn variable() -> String {
+        match fleche::env::var("FLECHE_TEST_VARIABLE") {
+            Ok(value) => value,
+            Err(error) => format!("{error:?}"),
+        }
+    }
+    let Some(dir) = std::env::var_os("FLECHE_TEST_DIR") else { return };
+    let cache = fleche::Cache::open(dir).unwrap();
+    let _scope = fleche::cache(&cache).unwrap();
+    println!("result {}, ran {}", variable(), cache.stats().ran);
+}
+
+#[test]
+fn a_variable_is_an_input_and_its_value_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |value: Option<&str>| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "of_a_variable_of_the_environment", "--nocapture"]);
+        command.env("FLECHE_TEST_DIR", dir.path()).env_remove("FLECHE_TEST_VARIABLE");
+        command.envs(value.map(|value| ("FLECHE_TEST_VARIABLE", value)));
+        let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        output[output.find("result").unwrap()..].lines().next().unwrap().to_owned()
+    };
+    assert_eq!(run(None), "result NotPresent, ran 1");
+    assert_eq!(run(Some("geheim-4711")), "result geheim-4711, ran 1");
+    assert_eq!(run(Some("")), "result , ran 1");
+    assert_eq!(run(None), "result NotPresent, ran 0");
+    assert_eq!(run(Some("other")), "result other, ran 1");
+    let cache = fleche::Cache::open(dir.path()).unwrap();
+    let store = cache.store().unwrap();
+    let mut inputs = 0;
+    store
+        .for_each_record(&mut |record| {
+            for edge in &record.trace {
+                inputs += 1;
+                assert!(!format!("{edge:?}").contains("geheim"));
+            }
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(inputs > 0);
+}
