@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scale;
 use crate::peers::FP;
-use crate::table::{Table, time};
+use crate::table::Table;
 
 /// One of many, for the archives that are read whole.
 #[derive(Serialize, Deserialize, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -170,7 +170,7 @@ pub fn reading(scale: Scale) {
     let plain = fresh("mmap", dir.path());
     let view = fresh("view", dir.path());
     let mut first = Table::new(
-        &format!("{} MiB of floats, fresh process: first element", scale.floats >> 20),
+        format!("{} MiB of floats, fresh process: first element", scale.floats >> 20),
         "µs",
         "plain mmap",
     );
@@ -197,12 +197,12 @@ pub fn writing(scale: Scale) {
         input.write_all(&block[8..]).unwrap();
     }
     drop(input);
-    let mut table = Table::new(&format!("{} MiB written", scale.large >> 20), "ms", "hash + write");
+    let mut table = Table::new(format!("{} MiB written", scale.large >> 20), "ms", "hash + write");
     let mut memory = Vec::new();
     let mut runs: [Vec<f64>; 2] = Default::default();
     for _ in 0..3 {
         for (i, what) in ["hash-and-write", "write"].into_iter().enumerate() {
-            let (_, _) = time(|| std::fs::remove_dir_all(dir.path().join("store")));
+            let _ = std::fs::remove_dir_all(dir.path().join("store"));
             let _ = std::fs::remove_file(dir.path().join("output"));
             let output = Command::new(std::env::current_exe().unwrap())
                 .args(["child", what])

@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use fleche_store::{
-    Argument, CallKey, Dependency, Digest, Edge, Identity, Options, Record, Store, Stored, TypeFingerprint,
+    Argument, CallKey, Dependency, Digest, Edge, Identity, Options, Put, Record, Store, Stored, TypeFingerprint,
     ValueDigest,
 };
 use heed::types::Bytes as HeedBytes;
@@ -44,9 +44,12 @@ impl Fleche {
 
 impl Peer for Fleche {
     fn put(&mut self, batch: &[([u8; 32], Vec<u8>)]) {
-        for (key, value) in batch {
-            self.0.put_value(ValueDigest::new(Digest::from_bytes(*key)), FP, value).unwrap();
-        }
+        let puts = batch.iter().map(|(key, value)| Put::Value {
+            digest: ValueDigest::new(Digest::from_bytes(*key)),
+            fingerprint: FP,
+            bytes: value,
+        });
+        self.0.put_all(&puts.collect::<Vec<_>>()).unwrap();
     }
     fn get(&self, key: &[u8; 32]) -> Option<u8> {
         self.0.value(&ValueDigest::new(Digest::from_bytes(*key)), FP).unwrap().map(|bytes| bytes[0])
@@ -82,10 +85,11 @@ pub fn record(i: u64, value: &[u8]) -> Record {
 
 impl Peer for FlecheResults {
     fn put(&mut self, batch: &[([u8; 32], Vec<u8>)]) {
-        for (key, value) in batch {
-            let i = u64::from_le_bytes(*key.first_chunk().unwrap());
-            self.0.put_result(&record(i, value), value).unwrap();
-        }
+        let number = |key: &[u8; 32]| u64::from_le_bytes(*key.first_chunk().unwrap());
+        let records: Vec<_> = batch.iter().map(|(key, value)| record(number(key), value)).collect();
+        let puts: Vec<_> =
+            records.iter().zip(batch).map(|(record, (_, value))| Put::Result(record, value)).collect();
+        self.0.put_all(&puts).unwrap();
     }
     fn get(&self, key: &[u8; 32]) -> Option<u8> {
         let i = u64::from_le_bytes(*key.first_chunk().unwrap());
@@ -249,11 +253,13 @@ impl Floor {
 
 impl Peer for Floor {
     fn put(&mut self, batch: &[([u8; 32], Vec<u8>)]) {
+        let mut bytes = Vec::with_capacity(batch.iter().map(|(_, value)| value.len()).sum());
         for (key, value) in batch {
-            self.0.write_all(value).unwrap();
             self.2.insert(*key, (self.1, value.len()));
             self.1 += value.len() as u64;
+            bytes.extend_from_slice(value);
         }
+        self.0.write_all(&bytes).unwrap();
     }
     fn get(&self, key: &[u8; 32]) -> Option<u8> {
         let (offset, length) = self.2.get(key)?;

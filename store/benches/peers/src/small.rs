@@ -1,16 +1,15 @@
-//! Many small entries: putting, getting, opening.
+//! Many small entries: putting and getting, each acknowledged and in batches.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use fleche_store::{Digest, GcOptions, Options, Store, ValueDigest};
+use fleche_store::{Digest, Options, Put, Store, ValueDigest};
 
 use crate::Scale;
 use crate::peers::{FP, Files, Fjall, Fleche, FlecheResults, Floor, Heed, Peer, Redb, Sqlite, key, payload};
-use crate::table::{Table, median, time};
+use crate::table::{Spent, Table, time};
 
-fn put_all(peer: &mut dyn Peer, count: u64, size: usize, batch: usize) -> Duration {
-    let mut spent = Duration::ZERO;
+pub fn put_all(peer: &mut dyn Peer, count: u64, size: usize, batch: usize) -> Spent {
+    let mut spent = Spent::default();
     let mut entries = Vec::with_capacity(batch);
     for i in 0..count {
         entries.push((key(i), payload(i, size)));
@@ -22,7 +21,7 @@ fn put_all(peer: &mut dyn Peer, count: u64, size: usize, batch: usize) -> Durati
     spent
 }
 
-fn get_all(peer: &dyn Peer, count: u64, of: u64, first: u64) -> Duration {
+pub fn get_all(peer: &dyn Peer, count: u64, of: u64, first: u64) -> Spent {
     let keys: Vec<_> = (0..count).map(|i| key(first + i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % of)).collect();
     time(|| {
         for key in &keys {
@@ -32,7 +31,7 @@ fn get_all(peer: &dyn Peer, count: u64, of: u64, first: u64) -> Duration {
     .0
 }
 
-fn disk_bytes(dir: &Path) -> u64 {
+pub fn disk_bytes(dir: &Path) -> u64 {
     std::fs::read_dir(dir)
         .unwrap()
         .flatten()
@@ -44,179 +43,89 @@ fn disk_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-type Open<'a> = (&'static str, usize, u64, Box<dyn Fn(&Path) -> Box<dyn Peer> + 'a>);
+/// Name, sizes of batches, how much less of it is measured, how it is opened.
+type Row = (&'static str, &'static [usize], u64, fn(&Path) -> Box<dyn Peer>);
 
-pub fn puts_and_gets(scale: Scale) {
+const PEERS: [Row; 8] = [
+    ("fleche value + record", &[1, 64, 1000], 1, |dir| Box::new(FlecheResults(Fleche::open(dir).0))),
+    ("fleche value", &[1, 64, 1000], 1, |dir| Box::new(Fleche::open(dir))),
+    ("heed", &[1, 64, 1000], 1, |dir| Box::new(Heed::open(dir))),
+    ("redb", &[1, 64, 1000], 4, |dir| Box::new(Redb::open(dir))),
+    ("fjall", &[1, 64, 1000], 1, |dir| Box::new(Fjall::open(dir))),
+    ("rusqlite", &[1, 64, 1000], 2, |dir| Box::new(Sqlite::open(dir))),
+    ("one file a value", &[1], 10, |dir| Box::new(Files(dir.to_path_buf()))),
+    ("floor: append and a hash table", &[1, 64, 1000], 1, |dir| Box::new(Floor::open(dir))),
+];
+
+/// `only`: the sizes and peers to measure; empty means all.
+pub fn puts_and_gets(scale: Scale, only: &[String]) {
+    const BASE: &str = "heed, batches of 1000";
     for (size, count) in [100, 1024, 16 * 1024].into_iter().zip(scale.entries) {
-        let peers: Vec<Open<'_>> = vec![
-            (
-                "fleche value + record, each acknowledged",
-                1,
-                1,
-                Box::new(|dir| Box::new(FlecheResults(Fleche::open(dir).0))),
-            ),
-            ("fleche value, each acknowledged", 1, 1, Box::new(|dir| Box::new(Fleche::open(dir)))),
-            ("heed, batches of 1000", 1000, 1, Box::new(|dir| Box::new(Heed::open(dir)))),
-            ("heed, batches of 64", 64, 1, Box::new(|dir| Box::new(Heed::open(dir)))),
-            ("heed, each acknowledged", 1, 4, Box::new(|dir| Box::new(Heed::open(dir)))),
-            ("redb, batches of 1000", 1000, 4, Box::new(|dir| Box::new(Redb::open(dir)))),
-            ("fjall, batches of 1000", 1000, 1, Box::new(|dir| Box::new(Fjall::open(dir)))),
-            ("fjall, each acknowledged", 1, 1, Box::new(|dir| Box::new(Fjall::open(dir)))),
-            ("rusqlite, batches of 1000", 1000, 2, Box::new(|dir| Box::new(Sqlite::open(dir)))),
-            ("one file a value", 1, 10, Box::new(|dir| Box::new(Files(dir.to_path_buf())))),
-            ("floor: append and a hash table", 1, 1, Box::new(|dir| Box::new(Floor::open(dir)))),
-        ];
-        let mut puts =
-            Table::new(&format!("put, {size} bytes, {count} entries"), "µs each", "heed, batches of 1000");
-        let mut gets = Vec::new();
-        for (name, batch, fewer, open) in peers {
-            let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
-            let count = count / fewer;
-            let mut peer = open(dir.path());
-            puts.each(name, count, put_all(&mut *peer, count, size, batch));
-            if batch != 64 {
-                gets.push((name, count.min(100_000), get_all(&*peer, count.min(100_000), count, 0)));
+        let title = |what| format!("{what}, {size} bytes, {count} entries");
+        let mut puts = Table::new(title("put"), "µs each", BASE);
+        let mut gets = Table::new(title("get"), "µs each", BASE);
+        let mut room = Table::new(title("on disk"), "bytes each", BASE);
+        let asked = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
+        for (peer, batches, fewer, open) in PEERS.into_iter().filter(|(name, ..)| asked(name)) {
+            for batch in batches {
+                let name = match batch {
+                    1 => format!("{peer}, each acknowledged"),
+                    batch => format!("{peer}, batches of {batch}"),
+                };
+                // What syncs or makes files for each entry is measured on fewer.
+                let count = count / if *batch == 1 && fewer == 1 && peer == "heed" { 4 } else { fewer };
+                let dir = tempfile::tempdir().unwrap();
+                let mut peer = open(dir.path());
+                puts.each(&name, count, put_all(&mut *peer, count, size, *batch));
+                if *batch == 1000 || batches.len() == 1 {
+                    let lookups = count.min(100_000);
+                    gets.each(&name, lookups, get_all(&*peer, lookups, count, 0));
+                    drop(peer);
+                    room.row(&name, disk_bytes(dir.path()) as f64 / count as f64);
+                }
             }
-            drop(peer);
-            gets.last_mut().map(|_| ());
-            let bytes = disk_bytes(dir.path()) as f64 / count as f64;
-            eprintln!("    {bytes:.0} bytes on disk an entry");
         }
         puts.print();
-        let mut table =
-            Table::new(&format!("get, {size} bytes, {count} entries"), "µs each", "heed, batches of 1000");
-        for (name, count, spent) in gets {
-            table.each(name, count, spent);
-        }
-        table.print();
+        gets.print();
+        room.print();
     }
 }
 
-/// Lookups and opening with very many entries.
-pub fn many(scale: Scale) {
-    let count = scale.many;
-    let ours = tempfile::tempdir().unwrap();
-    let heeds = tempfile::tempdir().unwrap();
-    let mut table =
-        Table::new(&format!("{count} entries of 16 bytes: filling"), "µs each", "heed, batches of 1000");
-    let mut fleche = Fleche::open(ours.path());
-    table.each("fleche, each acknowledged", count, put_all(&mut fleche, count, 16, 1));
-    fleche.0.settle();
-    let mut heed = Heed::open(heeds.path());
-    table.each("heed, batches of 1000", count, put_all(&mut heed, count, 16, 1000));
-    table.print();
-    let mut table = Table::new(&format!("bytes on disk, {count} entries of 16 bytes"), "bytes each", "heed");
-    table.row("fleche", disk_bytes(ours.path()) as f64 / count as f64);
-    table.row("heed", disk_bytes(heeds.path()) as f64 / count as f64);
-    table.print();
-    drop((fleche, heed));
-    let open = || {
-        let (spent, store) = time(|| Store::open(ours.path(), Options::default()).unwrap());
-        drop(store);
-        spent
-    };
-    let mut table = Table::new(&format!("open, {count} entries"), "µs", "heed");
-    table.each("fleche", 1, median(11, open));
-    table.each("heed", 1, median(11, || time(|| Heed::open(heeds.path())).0));
-    table.print();
-    let fleche = Fleche::open(ours.path());
-    let heed = Heed::open(heeds.path());
-    let lookups = count.min(300_000);
-    let mut table = Table::new(&format!("lookups in {count} entries, warm"), "µs each", "heed hit");
-    for (name, peer) in [("fleche", &fleche as &dyn Peer), ("heed", &heed)] {
-        let run = |first: u64| median(3, || get_all(peer, lookups, count, first));
-        table.each(format!("{name} hit"), lookups, run(0));
-        table.each(format!("{name} miss"), lookups, run(1 << 40));
-    }
-    table.print();
-    println!("\n{:?}", fleche.0.stats().map(|stats| (stats.segments, stats.tables)));
-    // Nothing reaches these values, so gc drops and compacts everything but what it is told to keep.
-    if count <= 1_000_000 {
-        let (spent, report) = time(|| fleche.0.gc(&GcOptions::default()).unwrap());
-        println!(
-            "\ngc of {count} unreached values: {:.2} s, {} bytes freed",
-            spent.as_secs_f64(),
-            report.bytes_freed
-        );
-    }
-}
-
-/// Two handles on one store stand for two processes: neither knows what the other does but through the files.
-pub fn processes() {
-    let dir = tempfile::tempdir().unwrap();
-    let (a, b) = (Fleche::open(dir.path()), Fleche::open(dir.path()));
-    let value = |i| ValueDigest::new(Digest::from_bytes(key(i)));
-    let mut table = Table::new("two processes", "µs each", "put, alone");
-    let count = 20_000;
-    let alone = time(|| (0..count).for_each(|i| a.0.put_value(value(i), FP, &payload(i, 100)).unwrap())).0;
-    table.each("put, alone", count, alone);
-    let mut seeing = Duration::ZERO;
-    for i in count..2 * count {
-        a.0.put_value(value(i), FP, &payload(i, 100)).unwrap();
-        let begun = Instant::now();
-        assert!(b.0.has_value(&value(i), FP).unwrap());
-        seeing += begun.elapsed();
-    }
-    table.each("seeing the other's put", count, seeing);
-    let both = time(|| {
-        std::thread::scope(|scope| {
-            for (store, first) in [(&a, 1 << 30), (&b, 1 << 31)] {
-                scope.spawn(move || {
-                    (first..first + count)
-                        .for_each(|i| store.0.put_value(value(i), FP, &payload(i, 100)).unwrap());
-                });
-            }
-        });
-    })
-    .0;
-    table.each("put, both at once", 2 * count, both);
-    table.print();
-}
-
-/// Just ours, for a profiler: `fleche-store-peers profile`.
+/// Just ours, for a profiler: `fleche-store-peers profile`, with `puts` behind it just those.
 pub fn profile() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), Options::default()).unwrap();
     let count = 300_000;
     let entries: Vec<_> = (0..count).map(|i| payload(i, 100)).collect();
     let records: Vec<_> =
         entries.iter().enumerate().map(|(i, value)| crate::peers::record(i as u64, value)).collect();
-    // This thread's own time too: other programs may keep the processors busy.
-    let cpu = || {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: fills the struct that it is given.
-        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
-        now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+    let say = |what: &str, spent: Spent| {
+        let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / count as f64;
+        println!("{what}: {:.3} µs, {:.3} µs of processor", each(spent.wall), each(spent.cpu));
     };
-    let last = std::cell::Cell::new(cpu());
-    let say = |what: &str, spent: Duration| {
-        let each = |seconds: f64| seconds * 1e6 / count as f64;
-        println!(
-            "{what}: {:.3} µs, {:.3} µs of processor",
-            each(spent.as_secs_f64()),
-            each(cpu() - last.get())
-        );
-        last.set(cpu());
-    };
-    let put = || {
-        records
-            .iter()
-            .zip(&entries)
-            .for_each(|(record, value)| drop(store.put_result(record, value).unwrap()))
-    };
-    say("put value and record", time(put).0);
+    let mut last = None;
+    for size in [1000, 64, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Options::default()).unwrap();
+        let put = || {
+            for (records, values) in records.chunks(size).zip(entries.chunks(size)) {
+                let puts: Vec<_> =
+                    records.iter().zip(values).map(|(record, value)| Put::Result(record, value)).collect();
+                store.put_all(&puts).unwrap();
+            }
+        };
+        say(&format!("put value and record, batches of {size}"), time(put).0);
+        last = Some((dir, store));
+    }
+    let (_dir, store) = last.unwrap();
+    if std::env::args().any(|argument| argument == "puts") {
+        return;
+    }
     say("settle", time(|| store.settle()).0);
-    say(
-        "records",
-        time(|| records.iter().for_each(|r| assert_eq!(store.records(&r.key).unwrap().len(), 1))).0,
-    );
-    say(
-        "value",
-        time(|| records.iter().for_each(|r| assert!(store.value(&r.result.digest, FP).unwrap().is_some()))).0,
-    );
+    let records_of = || records.iter().for_each(|r| assert_eq!(store.records(&r.key).unwrap().len(), 1));
+    say("records", time(records_of).0);
+    let values = || records.iter().for_each(|r| assert!(store.has_value(&r.result.digest, FP).unwrap()));
+    say("value", time(values).0);
     let missing: Vec<_> =
         (0..count).map(|i| ValueDigest::new(Digest::from_bytes(key(i + (1 << 40))))).collect();
-    last.set(cpu());
     say("miss", time(|| missing.iter().for_each(|d| assert!(store.value(d, FP).unwrap().is_none()))).0);
     println!("{:?}", store.stats().map(|stats| (stats.segments, stats.tables)));
 }
