@@ -179,6 +179,22 @@ impl Map {
         Some(u32::from_le(word.load(Ordering::Relaxed)))
     }
 
+    /// The word that begins right behind the file's end as it was once: 0 until something is written there. `None` where
+    /// that can't be told: the map may be touched there only if the page holds bytes of the file, too.
+    pub(crate) fn word_behind(&self, end: usize) -> Option<u32> {
+        const PAGE: usize = 4096;
+        let fits = end.checked_add(4)? <= self.raw.len() && end <= self.valid();
+        if !fits || !end.is_multiple_of(4) || end.is_multiple_of(PAGE) {
+            return None;
+        }
+        // SAFETY: in the map and aligned. The byte before `end` is below `valid`, so it is in the file, and it is in the
+        // same page (pages are of 4 KiB or a multiple of that), so the page can be touched; what lies in it behind the
+        // file's end is zero. It may change at any time, which an atomic load of the same size may race with.
+        #[expect(clippy::cast_ptr_alignment, reason = "checked above")]
+        let word = unsafe { &*self.raw.as_ptr().add(end).cast::<AtomicU32>() };
+        Some(word.load(Ordering::Acquire))
+    }
+
     /// Tells the system how the map will be read.
     pub(crate) fn sequential(&self) {
         let _ = self.raw.advise(memmap2::Advice::Sequential);
@@ -253,6 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_appended_shows_in_the_map() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4080).unwrap();
+        let map = Map::new(&file, 1 << 16).unwrap();
+        assert_eq!(map.word_behind(4080), Some(0));
+        file.write_all_at(b"flch", 4080).unwrap();
+        assert_eq!(map.word_behind(4080), Some(u32::from_ne_bytes(*b"flch")));
+        assert_eq!(map.word_behind(4084), None, "not known to be in the file");
+        file.set_len(4096).unwrap();
+        map.grow(4096);
+        assert_eq!(map.word_behind(4096), None, "a page that may not be there");
+    }
+
+    #[test]
     fn views_are_checked_against_the_map() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(64).unwrap();
@@ -264,6 +295,7 @@ mod tests {
         let map = Arc::new(Map::new(&file, 0).unwrap());
         map.grow(4096);
         assert_eq!(map.valid(), 80, "never more than was mapped");
+        assert_eq!(map.word_behind(80), None, "nor anything behind the map");
         file.set_len(64).unwrap();
         let map = Arc::new(Map::new(&file, 64).unwrap());
         assert!(Bytes::mapped(map.clone(), 16, 48).is_some());

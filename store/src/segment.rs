@@ -184,6 +184,14 @@ impl Segment {
         Some(length)
     }
 
+    /// Is it certain, without asking the system, that nothing was appended behind `end`, where the file ended once? What
+    /// is appended begins with a marker.
+    pub(crate) fn is_quiet_behind(&self, end: u64) -> bool {
+        let map = self.opened().and_then(|opened| opened.map.as_ref());
+        let end = usize::try_from(end).ok();
+        map.zip(end).and_then(|(map, end)| map.word_behind(end)) == Some(0)
+    }
+
     /// Says that the file has this length, as a writer knows without asking.
     pub(crate) fn grown(&self, length: u64) {
         if let Some(map) = self.opened().and_then(|opened| opened.map.as_ref()) {

@@ -2,8 +2,6 @@
 //!
 //! The tail of this process's own segment grows with each put; those of others by scanning.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -57,14 +55,70 @@ pub(crate) struct Tail {
     owner: AtomicU32,
     /// The file's length at the last scan.
     scanned: Mutex<u64>,
+    /// The same if a frame ended there; else 0.
+    clean: AtomicU64,
     index: RwLock<Index>,
 }
 
+/// Entries in the order in which they came, and the newest of each class and leading bits by hashing.
 #[derive(Default)]
 struct Index {
-    slots: HashMap<(Class, u64), SmallVec<[u64; 1]>, BuildHasherDefault<DigestHasher>>,
-    records: Vec<u64>,
+    entries: Vec<Entry>,
+    /// One more than the number of an entry; 0 where there is none. A power of two, at most half full.
+    slots: Vec<u32>,
     frames: u64,
+}
+
+struct Entry {
+    lead: u64,
+    offset: u64,
+    class: Class,
+    /// The one before with the same class and leading bits, in the same way as a slot.
+    before: u32,
+}
+
+impl Index {
+    /// The slot of a class and leading bits: that of their newest entry, or the free one where it would be.
+    fn slot(&self, class: Class, lead: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mixed = (lead ^ class as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut slot = (mixed >> 32) as usize & mask;
+        while let Some(entry) = self.entry(self.slots[slot])
+            && (entry.lead, entry.class) != (lead, class)
+        {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    fn entry(&self, number: u32) -> Option<&Entry> {
+        self.entries.get((number as usize).checked_sub(1)?)
+    }
+
+    fn add(&mut self, class: Class, lead: u64, offset: u64) {
+        if self.slots.len() < 2 * (self.entries.len() + 1) {
+            self.slots = vec![0; (4 * self.entries.len()).next_power_of_two().max(64)];
+            for entry in 0..self.entries.len() {
+                let slot = self.slot(self.entries[entry].class, self.entries[entry].lead);
+                self.entries[entry].before = self.slots[slot];
+                self.slots[slot] = number(entry);
+            }
+        }
+        let slot = self.slot(class, lead);
+        self.entries.push(Entry { lead, offset, class, before: self.slots[slot] });
+        self.slots[slot] = number(self.entries.len() - 1);
+    }
+
+    /// The entries of a class with these leading bits, newest first.
+    fn find(&self, class: Class, lead: u64) -> impl Iterator<Item = &Entry> {
+        let slot = if self.slots.is_empty() { 0 } else { self.slots[self.slot(class, lead)] };
+        std::iter::successors(self.entry(slot), |entry| self.entry(entry.before))
+    }
+}
+
+/// A tail has far fewer entries than this could count: it ends at some thousand frames, or at the end of a segment.
+fn number(entry: usize) -> u32 {
+    u32::try_from(entry + 1).unwrap_or(u32::MAX)
 }
 
 impl Tail {
@@ -75,6 +129,7 @@ impl Tail {
             end: AtomicU64::new(from),
             owner: AtomicU32::new(owner),
             scanned: Mutex::new(0),
+            clean: AtomicU64::new(0),
             index: RwLock::default(),
         }
     }
@@ -96,34 +151,45 @@ impl Tail {
         self.index.read().frames
     }
 
-    /// Indexes a frame that was just written or found. `end` lies behind it.
-    pub(crate) fn add(&self, offset: u64, end: u64, kind: Kind, lead: u64, call: Option<CallId>) {
+    /// Indexes frames that were just written or found: offset, kind, leading bits, call. `end` lies behind the last.
+    pub(crate) fn add(&self, frames: impl Iterator<Item = (u64, Kind, u64, Option<CallId>)>, end: u64) {
         let mut index = self.index.write();
-        index.frames += 1;
-        index.slots.entry((Class::of(kind), lead)).or_default().push(offset);
-        if let Some(call) = call {
-            index.slots.entry((Class::Call, call.digest().leading())).or_default().push(offset);
-            index.records.push(offset);
+        for (offset, kind, lead, call) in frames {
+            index.frames += 1;
+            index.add(Class::of(kind), lead, offset);
+            if let Some(call) = call {
+                index.add(Class::Call, call.digest().leading(), offset);
+            }
         }
         drop(index);
         self.end.fetch_max(end, Ordering::AcqRel);
     }
 
+    /// Makes room for as many entries as another has: the next tail will be like the last.
+    pub(crate) fn expect_like(&self, other: &Self) {
+        let (entries, slots) = {
+            let index = other.index.read();
+            (index.entries.len(), index.slots.len())
+        };
+        let mut index = self.index.write();
+        if index.entries.is_empty() {
+            index.entries.reserve(entries);
+            index.slots = vec![0; slots];
+        }
+    }
+
     /// Where frames lie that may be the ones asked for, newest first.
     pub(crate) fn candidates(&self, class: Class, lead: u64) -> Offsets {
-        let index = self.index.read();
-        index
-            .slots
-            .get(&(class, lead))
-            .map_or_else(Offsets::new, |offsets| offsets.iter().rev().copied().collect())
+        self.index.read().find(class, lead).map(|entry| entry.offset).collect()
     }
 
     /// The offsets of all records.
     pub(crate) fn records(&self) -> Vec<u64> {
-        self.index.read().records.clone()
+        let index = self.index.read();
+        index.entries.iter().filter(|entry| entry.class == Class::Record).map(|entry| entry.offset).collect()
     }
 
-    /// The entries of some classes whose leading bits lie in a range.
+    /// The entries of a class whose leading bits lie in a range.
     pub(crate) fn range(
         &self,
         class: Class,
@@ -131,15 +197,16 @@ impl Tail {
         out: &mut Vec<(u64, u64)>,
     ) {
         let index = self.index.read();
-        for ((found, lead), offsets) in &index.slots {
-            if *found == class && leads.contains(lead) {
-                out.extend(offsets.iter().map(|offset| (*lead, *offset)));
-            }
-        }
+        let found = index.entries.iter().filter(|entry| entry.class == class && leads.contains(&entry.lead));
+        out.extend(found.map(|entry| (entry.lead, entry.offset)));
     }
 
     /// Indexes what was appended since the last look. Returns the largest clock found, if anything was.
     pub(crate) fn catch_up(&self) -> Option<u64> {
+        let clean = self.clean.load(Ordering::Acquire);
+        if clean > 0 && self.segment.is_quiet_behind(clean) {
+            return None;
+        }
         let length = self.segment.length()?;
         let mut scanned = self.scanned.lock();
         if length <= *scanned {
@@ -150,36 +217,14 @@ impl Tail {
             let record = if header.kind == Kind::Record { clock_and_call(payload) } else { None };
             clock = clock.max(Some(record.map_or(0, |(clock, _)| clock)));
             if header.live {
-                self.add(offset, self.from, header.kind, header.key.leading(), record.map(|(_, call)| call));
+                let frame = (offset, header.kind, header.key.leading(), record.map(|(_, call)| call));
+                self.add(std::iter::once(frame), self.from);
             }
         });
         let scan = scan.ok()?;
         self.end.fetch_max(scan.end, Ordering::AcqRel);
         *scanned = scan.length;
+        self.clean.store(if scan.end == scan.length { scan.end } else { 0 }, Ordering::Release);
         clock
-    }
-}
-
-/// Digests are their own hash.
-#[derive(Default)]
-pub(crate) struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word.cast_unsigned() as u64);
     }
 }

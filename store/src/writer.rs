@@ -142,7 +142,7 @@ impl Writer {
         let segment = &active.tail.segment;
         let start = active.end;
         let mut offset = start;
-        let mut places: SmallVec<[(u64, u64); 2]> = SmallVec::new();
+        let mut places: SmallVec<[u64; 2]> = SmallVec::new();
         self.buffer.clear();
         let mut result = Ok(());
         for frame in frames {
@@ -169,7 +169,7 @@ impl Writer {
                 result = write_all(&active.file, &mut parts.map(IoSlice::new), at);
                 self.buffer.clear();
             }
-            places.push((offset, offset + total));
+            places.push(offset);
             offset += total;
         }
         if result.is_ok() && !self.buffer.is_empty() {
@@ -189,9 +189,9 @@ impl Writer {
         segment.grown(offset);
         active.end = offset;
         active.frames += frames.len() as u64;
-        for (frame, (start, end)) in frames.iter().zip(places) {
-            active.tail.add(start, end, frame.kind, frame.key.leading(), frame.call);
-        }
+        let indexed = frames.iter().zip(places);
+        let indexed = indexed.map(|(frame, at)| (at, frame.kind, frame.key.leading(), frame.call));
+        active.tail.add(indexed, offset);
         Ok(())
     }
 }
@@ -200,6 +200,7 @@ impl Active {
     /// Begins a new tail where this one ends, and gives the old one away.
     pub(crate) fn turn(&mut self) -> Arc<Tail> {
         let new = Arc::new(Tail::new(self.tail.segment.clone(), self.end, process_id()));
+        new.expect_like(&self.tail);
         self.frames = 0;
         std::mem::replace(&mut self.tail, new)
     }
@@ -259,9 +260,12 @@ pub(crate) mod faults {
         pub(crate) static ROOM: Cell<Option<usize>> = const { Cell::new(None) };
         /// No write on this thread takes more than this.
         pub(crate) static SHORT: Cell<Option<usize>> = const { Cell::new(None) };
+        /// So many writes were made on this thread.
+        pub(crate) static WRITES: Cell<u64> = const { Cell::new(0) };
     }
 
     pub(super) fn write(file: &File, parts: &[IoSlice<'_>], offset: u64) -> Option<io::Result<usize>> {
+        WRITES.set(WRITES.get() + 1);
         let room = ROOM.get();
         let limit = room.unwrap_or(usize::MAX).min(SHORT.get().unwrap_or(usize::MAX));
         if limit == usize::MAX {
