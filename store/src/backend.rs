@@ -8,19 +8,21 @@ use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::error::Result;
 use crate::gc::{GcOptions, GcReport};
+use crate::pin::Pins;
+use crate::put::Put;
 use crate::record::Record;
 use crate::store::{Named, Stats};
 use crate::verify::VerifyReport;
 
 /// A place that values, records and notes are kept in. [`crate::Store`] is the face to the outside.
 pub(crate) trait Backend: Send + Sync {
-    fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()>;
+    /// Puts everything, in order. Returns the logical time of the last record, or of the one that says the same.
+    fn put_all(&self, puts: &[Put<'_>]) -> Result<u64>;
     fn value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<Bytes>>;
     fn value_length(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<u64>>;
     fn has_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<bool>;
     fn put_blob(&self, file: &Path) -> Result<(ValueDigest, u64)>;
     fn copy_blob(&self, digest: &ValueDigest, to: &Path) -> Result<bool>;
-    fn put_record(&self, record: &Record, value: Option<&[u8]>) -> Result<u64>;
     fn records(&self, key: &CallKey) -> Result<Vec<Arc<Record>>>;
     fn newest(&self, call: &CallId) -> Result<Option<Arc<Record>>>;
     fn history(&self, call: &CallId) -> Result<Vec<Arc<Record>>>;
@@ -28,7 +30,6 @@ pub(crate) trait Backend: Send + Sync {
     fn calls_of(&self, function: &str) -> Result<Vec<CallId>>;
     fn for_each_record(&self, f: &mut dyn FnMut(Arc<Record>) -> ControlFlow<()>) -> Result<()>;
     fn resolve(&self, prefix: Prefix) -> Result<Vec<Named>>;
-    fn put_note(&self, kind: u16, key: &Digest, bytes: &[u8]) -> Result<()>;
     fn note(&self, kind: u16, key: &Digest) -> Result<Option<Vec<u8>>>;
     fn evict_call(&self, call: &CallId) -> Result<u64>;
     fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64>;
@@ -37,6 +38,9 @@ pub(crate) trait Backend: Send + Sync {
     fn dir(&self) -> Option<&Path>;
     fn gc(&self, options: &GcOptions) -> Result<GcReport>;
     fn verify(&self, repair: bool) -> Result<VerifyReport>;
+    fn pins(&self) -> &Arc<Pins>;
+    /// Makes one table of all; how many entries it has.
+    fn merge_all(&self) -> Result<u64>;
     /// Waits for upkeep that was begun.
     fn settle(&self);
 }

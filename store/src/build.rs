@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::backend::TRACES;
 use crate::digest::{CallId, CallKey, Digest};
 use crate::evict::kill;
+use crate::filter::{self, FilterWriter};
 use crate::frame::Kind;
 use crate::layout::{self, Layout};
 use crate::reader::large;
@@ -27,7 +28,7 @@ use crate::tail::{Class, Tail};
 const REACH: u64 = 32;
 
 /// Entries per 16 slots: how full buckets are on average.
-const LOAD: u64 = 13;
+const LOAD: u64 = 14;
 
 /// What goes into a table.
 struct Input<'a> {
@@ -200,9 +201,9 @@ fn write<'a>(
         layout::sync_dir(&layout.segments)?;
     }
     let homes = (count * 4).div_ceil(LOAD).max(1);
-    match Output::new(layout, plan, homes)?.fill(plan, input())? {
+    match Output::new(layout, plan, count, homes)?.fill(plan, input())? {
         Some(id) => Ok(id),
-        None => Output::new(layout, plan, 0)?
+        None => Output::new(layout, plan, count, 0)?
             .fill(plan, input())?
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)),
     }
@@ -214,13 +215,14 @@ struct Output<'l> {
     file: BufWriter<File>,
     temporary: PathBuf,
     header: TableHeader,
+    filter: FilterWriter,
     /// The first slot that is still free.
     slot: u64,
     done: bool,
 }
 
 impl<'l> Output<'l> {
-    fn new(layout: &'l Layout, plan: &Plan, homes: u64) -> io::Result<Self> {
+    fn new(layout: &'l Layout, plan: &Plan, entries: u64, homes: u64) -> io::Result<Self> {
         let this = Host::this();
         let mut covered = plan.covered.clone();
         if plan.sync {
@@ -239,16 +241,17 @@ impl<'l> Output<'l> {
             entries: 0,
             postings: [0; 3],
             clock: plan.clock,
+            filter: filter::words(entries),
             covered,
             replaced: plan.replaced.clone(),
             retired: plan.retired.clone(),
         };
         let (file, temporary) = layout::create_temporary(&layout.tables)?;
-        let file = BufWriter::with_capacity(1 << 18, file);
-        let mut output = Self { layout, file, temporary, header, slot: 0, done: false };
-        let size = usize::try_from(output.header.size()).unwrap_or(usize::MAX);
-        output.file.write_all(&vec![0; size])?;
-        Ok(output)
+        let filter = FilterWriter::new(header.size(), header.filter);
+        let mut file = BufWriter::with_capacity(1 << 18, file);
+        // Header and filter are written last.
+        file.seek(SeekFrom::Start(header.size() + header.filter * 8))?;
+        Ok(Self { layout, file, temporary, header, filter, slot: 0, done: false })
     }
 
     /// Writes everything and gives the table its name. `None`: some entry would lie too far from its home.
@@ -319,6 +322,7 @@ impl<'l> Output<'l> {
             self.header.reach = self.header.reach.max(reach);
         }
         self.put(lead, place)?;
+        self.filter.add(self.file.get_ref(), lead)?;
         self.slot += 1;
         self.header.entries += 1;
         Ok(true)
@@ -327,6 +331,7 @@ impl<'l> Output<'l> {
     fn finish(mut self) -> io::Result<TableId> {
         self.file.flush()?;
         let file = self.file.get_ref();
+        self.filter.flush(file)?;
         file.write_all_at(&self.header.bytes(), 0)?;
         layout::seal(file)?;
         if self.header.synced {

@@ -13,7 +13,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
 
 use crate::backend::{Backend, Prefix};
 use crate::blob::{self, LARGE, Pending};
@@ -24,6 +23,8 @@ use crate::evict::Eviction;
 use crate::frame::{HEADER, Kind};
 use crate::gc::{GcOptions, GcReport};
 use crate::layout::{self, Layout};
+use crate::pin::Pins;
+use crate::put::Put;
 use crate::reader::{large, large_view};
 use crate::record::Record;
 use crate::store::{Durability, Named, Options, SigningKey, Stats};
@@ -58,7 +59,7 @@ pub(crate) struct Disk {
     pub(crate) tuning: Tuning,
     writer: Mutex<Writer>,
     /// The largest logical time seen.
-    clock: AtomicU64,
+    pub(crate) clock: AtomicU64,
     /// Full tails of this process that have no table yet.
     pub(crate) full: Mutex<Vec<Arc<Tail>>>,
     /// When data was brought to the disk last, and whether it is due again.
@@ -67,6 +68,7 @@ pub(crate) struct Disk {
     /// Files of large values that are not on the disk yet.
     pub(crate) unsynced: Mutex<Vec<PathBuf>>,
     touched: Touched,
+    pub(crate) pins: Arc<Pins>,
     worker: Worker,
     me: Weak<Self>,
 }
@@ -101,6 +103,7 @@ impl Disk {
             layout.create()?;
         }
         let views = Views::new(layout.clone(), tuning.roll, options.keys.clone().into());
+        let pins = Pins::of(&layout.root);
         let disk = Arc::new_cyclic(|me| Self {
             layout,
             options,
@@ -113,6 +116,7 @@ impl Disk {
             sync_due: AtomicBool::new(false),
             unsynced: Mutex::default(),
             touched: Touched::default(),
+            pins,
             worker: Worker::default(),
             me: me.clone(),
         });
@@ -139,7 +143,7 @@ impl Disk {
     }
 
     /// The writer, with a segment to append `size` bytes to.
-    fn writer(&self, size: u64) -> Result<MutexGuard<'_, Writer>> {
+    pub(crate) fn writer(&self, size: u64) -> Result<MutexGuard<'_, Writer>> {
         if size > ROLL - HEADER {
             return Err(Error::TooLarge { what: "an entry", length: size });
         }
@@ -181,7 +185,7 @@ impl Disk {
     }
 
     /// Sets the tail aside for a table once it is full, so that the index in memory stays small.
-    fn turn(&self, writer: &mut Writer) {
+    pub(crate) fn turn(&self, writer: &mut Writer) {
         let due = self.sync_due();
         let Some(active) = writer.active().filter(|active| due || active.frames >= self.tuning.table) else {
             return;
@@ -208,9 +212,9 @@ impl Disk {
         true
     }
 
-    /// The writer, if nobody is using it right now.
-    pub(crate) fn idle_writer(&self) -> Option<MutexGuard<'_, Writer>> {
-        self.writer.try_lock()
+    /// The writer, whatever it has at the moment.
+    pub(crate) fn writer_now(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock()
     }
 
     /// The keys found since the last call, as used now.
@@ -220,7 +224,7 @@ impl Disk {
     }
 
     /// The key to sign with.
-    fn key(&self) -> Option<&[u8; 32]> {
+    pub(crate) fn key(&self) -> Option<&[u8; 32]> {
         self.options.keys.first().map(SigningKey::bytes)
     }
 
@@ -237,7 +241,7 @@ impl Disk {
     }
 
     /// What the durability asks for after an append.
-    fn settle(&self, mut writer: MutexGuard<'_, Writer>) -> Result<()> {
+    pub(crate) fn settle(&self, mut writer: MutexGuard<'_, Writer>) -> Result<()> {
         if self.options.durability == Durability::Sync
             && let Some(active) = writer.active()
         {
@@ -250,7 +254,12 @@ impl Disk {
         Ok(())
     }
 
-    fn put_large(&self, pending: Pending, digest: ValueDigest, fingerprint: TypeFingerprint) -> Result<()> {
+    pub(crate) fn put_large(
+        &self,
+        pending: Pending,
+        digest: ValueDigest,
+        fingerprint: TypeFingerprint,
+    ) -> Result<()> {
         let sync = self.options.durability == Durability::Sync;
         let large = pending.name(&self.layout, &digest.digest(), sync)?;
         if !sync {
@@ -264,16 +273,8 @@ impl Disk {
 }
 
 impl Backend for Disk {
-    fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()> {
-        self.writable()?;
-        if self.views.get().has(&self.layout, &digest, fingerprint) {
-            return Ok(());
-        }
-        if bytes.len() >= LARGE {
-            return self.put_large(Pending::write(&self.layout, bytes)?, digest, fingerprint);
-        }
-        let kind = Kind::Value;
-        self.append(&[Frame { kind, key: digest.digest(), fingerprint, payload: bytes, call: None }])
+    fn put_all(&self, puts: &[Put<'_>]) -> Result<u64> {
+        self.put_batch(puts)
     }
 
     fn value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<Bytes>> {
@@ -308,7 +309,8 @@ impl Backend for Disk {
             let mut bytes = Vec::new();
             std::io::Read::read_to_end(&mut from, &mut bytes).map_err(wrap)?;
             let digest = ValueDigest::new(Digest::of(&bytes));
-            self.put_value(digest, TypeFingerprint::BLOB, &bytes)?;
+            let (fingerprint, bytes) = (TypeFingerprint::BLOB, &bytes[..]);
+            self.put_batch(&[Put::Value { digest, fingerprint, bytes }])?;
             return Ok((digest, bytes.len() as u64));
         }
         let pending = Pending::take(&self.layout, path, &mut from)?;
@@ -333,53 +335,6 @@ impl Backend for Disk {
             })
         });
         found.unwrap_or(Ok(false))
-    }
-
-    fn put_record(&self, record: &Record, value: Option<&[u8]>) -> Result<u64> {
-        self.writable()?;
-        // The clock must be later than any that another process gave, or its older record would win.
-        self.refresh();
-        let view = self.views.get();
-        let Record { result, key, .. } = record;
-        let value = value.filter(|_| !view.has(&self.layout, &result.digest, result.fingerprint));
-        let value = match value {
-            Some(bytes) if bytes.len() >= LARGE => {
-                self.put_value(result.digest, result.fingerprint, bytes)?;
-                None
-            }
-            other => other,
-        };
-        let newest = view.records_of(key).into_iter().next();
-        if let Some(newest) = newest.filter(|newest| newest.says_the_same(record)) {
-            if let Some(bytes) = value {
-                self.put_value(result.digest, result.fingerprint, bytes)?;
-            }
-            return Ok(newest.clock);
-        }
-        let call = record.identity.id();
-        let value = value.map(|payload| Frame {
-            kind: Kind::Value,
-            key: result.digest.digest(),
-            fingerprint: result.fingerprint,
-            payload,
-            call: None,
-        });
-        // The clock is given under the writer's lock; its size is the same whatever it is.
-        let mut payload = Vec::with_capacity(512);
-        record.encode(&call, 0, &mut payload);
-        let signed = self.key().is_some();
-        let size = Writer::size(&[record_frame(record, call, &payload)], signed)
-            + value.as_ref().map_or(0, |value| Writer::size(std::slice::from_ref(value), signed));
-        let mut writer = self.writer(size)?;
-        let clock = self.clock.load(Ordering::Relaxed).saturating_add(1);
-        payload[..8].copy_from_slice(&clock.to_le_bytes());
-        let frames: SmallVec<[Frame<'_>; 2]> =
-            value.into_iter().chain([record_frame(record, call, &payload)]).collect();
-        writer.append(&frames, self.key())?;
-        self.turn(&mut writer);
-        self.clock.fetch_max(clock, Ordering::Relaxed);
-        self.settle(writer)?;
-        Ok(clock)
     }
 
     fn records(&self, key: &CallKey) -> Result<Vec<Arc<Record>>> {
@@ -443,15 +398,6 @@ impl Backend for Disk {
         Ok(found)
     }
 
-    fn put_note(&self, kind: u16, key: &Digest, bytes: &[u8]) -> Result<()> {
-        self.writable()?;
-        if self.views.get().note(kind, key).is_some() {
-            return Ok(());
-        }
-        let fingerprint = TypeFingerprint(kind.into());
-        self.append(&[Frame { kind: Kind::Note, key: *key, fingerprint, payload: bytes, call: None }])
-    }
-
     fn note(&self, kind: u16, key: &Digest) -> Result<Option<Vec<u8>>> {
         Ok(self.look(|view| view.note(kind, key)))
     }
@@ -477,6 +423,10 @@ impl Backend for Disk {
         self.writable()?;
         let _lock = self.maintenance(PATIENCE)?;
         self.refresh();
+        let pins = self.pins.hold();
+        if pins.keep(digest, fingerprint) {
+            return Ok(0);
+        }
         let mut evicted = Eviction::default();
         self.views.get().find_value(digest, fingerprint, |segment, offset, header| {
             let large = large(segment, offset, header);
@@ -532,14 +482,22 @@ impl Backend for Disk {
         self.verify_all(repair)
     }
 
+    fn pins(&self) -> &Arc<Pins> {
+        &self.pins
+    }
+
+    fn merge_all(&self) -> Result<u64> {
+        let _lock = self.maintenance(PATIENCE)?;
+        let view = self.views.get();
+        if view.tables.len() > 1 {
+            self.merge(&view, &view.tables).map_err(|e| Error::io(&self.layout.tables, e))?;
+        }
+        Ok(self.views.get().tables.iter().map(|table| table.header.entries).sum())
+    }
+
     fn settle(&self) {
         self.settle_down();
     }
-}
-
-fn record_frame<'a>(record: &Record, call: CallId, payload: &'a [u8]) -> Frame<'a> {
-    let fingerprint = record.result.fingerprint;
-    Frame { kind: Kind::Record, key: record.key.digest(), fingerprint, payload, call: Some(call) }
 }
 
 impl Drop for Disk {

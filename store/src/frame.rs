@@ -36,7 +36,7 @@ pub(crate) const SIGNATURE: u64 = SIGNATURE_SIZE as u64;
 pub(crate) const SIGNATURE_SIZE: usize = 32;
 
 /// What a frame holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// A value, in the payload. Key: its digest.
     Value,

@@ -153,6 +153,7 @@ fn knowing_table(random: &mut Random, content: &mut Vec<u8>) {
             2 => header.reach = number,
             3 => header.entries = number,
             4 => header.postings[random.below(3)] = number,
+            5 if random.next().is_multiple_of(2) => header.filter = number,
             5 => header.clock = number,
             6 => {
                 if let Some(covered) = header.covered.first_mut() {
@@ -178,7 +179,8 @@ fn knowing_table(random: &mut Random, content: &mut Vec<u8>) {
     // As long as the header says, if that is possible: else nothing looks any further.
     let postings: u64 = header.postings.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
     let entries = header.buckets.saturating_mul(SLOTS).saturating_add(postings);
-    let length = header.size().saturating_add(entries.saturating_mul(16));
+    let filter = header.filter.saturating_mul(8);
+    let length = header.size().saturating_add(filter).saturating_add(entries.saturating_mul(16));
     if length < 1 << 20 {
         mended.resize(usize::try_from(length).unwrap(), 0);
     }

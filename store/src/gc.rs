@@ -157,10 +157,19 @@ impl Disk {
         let before = disk_bytes(&self.layout.root);
         self.refresh();
         self.finish_interrupted().map_err(wrap)?;
+        let lengths = self.lengths();
+        self.refresh();
         let view = self.views.get();
-        let (plan, mut report) = self.plan(&view, options);
+        let (mut plan, mut report) = self.plan(&view, options);
+        crate::pause::at("gc planned");
         let mut eviction = Eviction::default();
         for entry in &plan.dropped {
+            let pins = self.pins.hold();
+            if pins.keep_frame(&entry.segment, entry.offset) {
+                // Pinned since.
+                plan.live.insert(entry.segment.id, entry.offset, entry.frame);
+                continue;
+            }
             eviction.kill(&entry.segment, entry.offset);
             if let Some(file) = &entry.file {
                 let _ = fs::remove_file(file);
@@ -169,7 +178,7 @@ impl Disk {
         eviction.finish()?;
         self.fold_touched(&plan);
         self.remove_orphans(&view);
-        let victims = self.victims(&view, &plan.live);
+        let victims = self.victims(&view, &plan.live, &lengths);
         self.compact(lock, &victims, &plan.live)?;
         drop(victims);
         match self.clean_tables() {
@@ -203,15 +212,18 @@ impl Disk {
                 plan.drop(note, &mut report);
             }
         }
-        all.records.sort_by_key(|record| std::cmp::Reverse(record.used));
+        let mut records = std::mem::take(&mut all.records);
+        records.sort_by_key(|record| std::cmp::Reverse(record.used));
+        let size = |digest: &Digest| -> u64 {
+            let copies = all.values.get(digest).into_iter().flatten();
+            copies.fold(0, |sum: u64, (_, entry)| sum.saturating_add(entry.bytes))
+        };
         let mut reached = HashSet::new();
+        reached.extend(all.reach(&self.pins.digests(), &reached));
+        spent = reached.iter().map(size).fold(spent, u64::saturating_add);
         let mut full = false;
-        for record in std::mem::take(&mut all.records) {
+        for record in records {
             let new = all.reach(&record.reaches, &reached);
-            let size = |digest: &Digest| -> u64 {
-                let copies = all.values.get(digest).into_iter().flatten();
-                copies.fold(0, |sum: u64, (_, entry)| sum.saturating_add(entry.bytes))
-            };
             let cost = new.iter().map(size).fold(record.entry.bytes, u64::saturating_add);
             full |= budget.is_some_and(|budget| cost.saturating_add(spent) > budget);
             if full || oldest.is_some_and(|oldest| record.used < oldest) {
@@ -253,23 +265,28 @@ impl Disk {
             .sum()
     }
 
-    /// Segments that are less than half alive and have no writer.
-    fn victims(&self, view: &View, live: &Live) -> Vec<Victim> {
-        let mut writer = self.idle_writer();
-        if let Some(writer) = &mut writer {
-            // Our own segment too, if it is mostly dead. The next put finds another.
-            let dead =
-                writer.active().is_some_and(|active| is_dead(live, active.tail.segment.id, active.end()));
-            if dead {
-                self.retire(writer);
-            }
+    /// How long the segments are. Everything below that is in any later picture: no put is under way here.
+    fn lengths(&self) -> HashMap<SegmentId, u64> {
+        let _writer = self.writer_now();
+        let view = self.views.get();
+        view.segments.values().map(|segment| (segment.id, length(segment))).collect()
+    }
+
+    /// Segments that are less than half alive and have no writer; and that did not grow since it was decided what is:
+    /// what was appended meanwhile is alive too, and nobody counted it.
+    fn victims(&self, view: &View, live: &Live, lengths: &HashMap<SegmentId, u64>) -> Vec<Victim> {
+        let dying = |id: SegmentId, length| {
+            length > 0 && lengths.get(&id) == Some(&length) && live.bytes(id) < length / 2
+        };
+        let mut writer = self.writer_now();
+        // Our own segment too, if it is mostly dead. The next put finds another.
+        if writer.active().is_some_and(|active| dying(active.tail.segment.id, active.end())) {
+            self.retire(&mut writer);
         }
         drop(writer);
-        let dying = view.segments.values().filter(|segment| {
-            let length = fs::symlink_metadata(&segment.path).map_or(0, |meta| meta.len());
-            length > 0 && is_dead(live, segment.id, length)
-        });
-        dying.filter_map(Victim::lock).collect()
+        let candidates = view.segments.values().filter(|segment| dying(segment.id, length(segment)));
+        let locked = candidates.filter_map(Victim::lock);
+        locked.filter(|victim| dying(victim.segment.id, length(&victim.segment))).collect()
     }
 
     /// Writes what is known of the last uses anew, as one file.
@@ -345,9 +362,8 @@ impl Disk {
     }
 }
 
-/// Is less than half of this segment alive?
-fn is_dead(live: &Live, id: SegmentId, length: u64) -> bool {
-    live.bytes(id) < length / 2
+fn length(segment: &Segment) -> u64 {
+    fs::symlink_metadata(&segment.path).map_or(0, |meta| meta.len())
 }
 
 /// What gc is going to do.

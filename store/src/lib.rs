@@ -13,6 +13,7 @@ mod digest;
 mod disk;
 mod error;
 mod evict;
+mod filter;
 mod frame;
 #[cfg(test)]
 mod fuzz;
@@ -21,6 +22,8 @@ mod layout;
 mod live;
 mod memory;
 mod pause;
+mod pin;
+mod put;
 mod reader;
 mod record;
 mod segment;
@@ -40,6 +43,8 @@ pub use crate::digest::{
 };
 pub use crate::error::{Error, Result};
 pub use crate::gc::{GcOptions, GcReport};
+pub use crate::pin::Pin;
+pub use crate::put::Put;
 pub use crate::record::{Argument, Dependency, Edge, Identity, Record, Stored};
 pub use crate::store::{Durability, Named, Options, SigningKey, Stats, Store};
 pub use crate::verify::{Damage, VerifyReport};

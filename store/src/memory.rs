@@ -15,6 +15,8 @@ use crate::bytes::Bytes;
 use crate::digest::{CallId, CallKey, DependencyId, Digest, TypeFingerprint, ValueDigest};
 use crate::error::{Error, Result};
 use crate::gc::{GcOptions, GcReport};
+use crate::pin::Pins;
+use crate::put::Put;
 use crate::record::Record;
 use crate::store::{Named, Stats};
 use crate::verify::VerifyReport;
@@ -23,6 +25,7 @@ use crate::verify::VerifyReport;
 #[derive(Default)]
 pub(crate) struct Memory {
     state: RwLock<State>,
+    pins: Arc<Pins>,
 }
 
 #[derive(Default)]
@@ -43,15 +46,45 @@ impl State {
     fn of_call(&self, call: &CallId) -> impl Iterator<Item = &Arc<Record>> {
         self.keys.get(call).into_iter().flatten().filter_map(|key| self.records.get(key)).flatten()
     }
+
+    fn value(&mut self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) {
+        self.values.entry((digest, fingerprint)).or_insert_with(|| Bytes::copied(bytes));
+    }
+
+    fn record(&mut self, record: &Record) -> u64 {
+        let kept = self.records.entry(record.key).or_default();
+        if let Some(newest) = kept.first().filter(|newest| newest.says_the_same(record)) {
+            return newest.clock;
+        }
+        self.clock += 1;
+        kept.push(Arc::new(Record { clock: self.clock, ..record.clone() }));
+        keep_newest(kept);
+        let keys = self.keys.entry(record.identity.id()).or_default();
+        if !keys.contains(&record.key) {
+            keys.push(record.key);
+        }
+        self.clock
+    }
 }
 
 impl Backend for Memory {
-    fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()> {
-        if !self.has_value(&digest, fingerprint)? {
-            let bytes = Bytes::copied(bytes);
-            self.state.write().values.entry((digest, fingerprint)).or_insert(bytes);
+    fn put_all(&self, puts: &[Put<'_>]) -> Result<u64> {
+        let mut state = self.state.write();
+        let mut clock = 0;
+        for put in puts {
+            match *put {
+                Put::Value { digest, fingerprint, bytes } => state.value(digest, fingerprint, bytes),
+                Put::Note { kind, key, bytes } => {
+                    state.notes.entry((kind, key)).or_insert_with(|| bytes.to_vec());
+                }
+                Put::Record(record) => clock = state.record(record),
+                Put::Result(record, bytes) => {
+                    state.value(record.result.digest, record.result.fingerprint, bytes);
+                    clock = state.record(record);
+                }
+            }
         }
-        Ok(())
+        Ok(clock)
     }
 
     fn value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<Option<Bytes>> {
@@ -91,29 +124,6 @@ impl Backend for Memory {
         let mut file = File::create_new(to).map_err(|e| Error::io(to, e))?;
         std::io::Write::write_all(&mut file, &bytes).map_err(|e| Error::io(to, e))?;
         Ok(true)
-    }
-
-    fn put_record(&self, record: &Record, value: Option<&[u8]>) -> Result<u64> {
-        if let Some(bytes) = value {
-            self.put_value(record.result.digest, record.result.fingerprint, bytes)?;
-        }
-        let call = record.identity.id();
-        let mut state = self.state.write();
-        let state = &mut *state;
-        let kept = state.records.entry(record.key).or_default();
-        if let Some(newest) = kept.first()
-            && newest.says_the_same(record)
-        {
-            return Ok(newest.clock);
-        }
-        state.clock += 1;
-        kept.push(Arc::new(Record { clock: state.clock, ..record.clone() }));
-        keep_newest(kept);
-        let keys = state.keys.entry(call).or_default();
-        if !keys.contains(&record.key) {
-            keys.push(record.key);
-        }
-        Ok(state.clock)
     }
 
     fn records(&self, key: &CallKey) -> Result<Vec<Arc<Record>>> {
@@ -173,11 +183,6 @@ impl Backend for Memory {
         Ok(found)
     }
 
-    fn put_note(&self, kind: u16, key: &Digest, bytes: &[u8]) -> Result<()> {
-        self.state.write().notes.entry((kind, *key)).or_insert_with(|| bytes.to_vec());
-        Ok(())
-    }
-
     fn note(&self, kind: u16, key: &Digest) -> Result<Option<Vec<u8>>> {
         Ok(self.state.read().notes.get(&(kind, *key)).cloned())
     }
@@ -189,6 +194,10 @@ impl Backend for Memory {
     }
 
     fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64> {
+        let pins = self.pins.hold();
+        if pins.keep(digest, fingerprint) {
+            return Ok(0);
+        }
         Ok(u64::from(self.state.write().values.remove(&(*digest, fingerprint)).is_some()))
     }
 
@@ -213,6 +222,7 @@ impl Backend for Memory {
 
     /// Memory has no times of use: only values that no record reaches go, and blobs stay.
     fn gc(&self, options: &GcOptions) -> Result<GcReport> {
+        let pins = self.pins.hold();
         let mut state = self.state.write();
         let mut reached = HashSet::new();
         for record in state.all() {
@@ -222,7 +232,7 @@ impl Backend for Memory {
         let mut report = GcReport { records_kept: state.all().count() as u64, ..GcReport::default() };
         let blobs = |fingerprint: &TypeFingerprint| *fingerprint == TypeFingerprint::BLOB;
         let stays = |(digest, fingerprint): &(ValueDigest, TypeFingerprint)| {
-            reached.contains(digest) || blobs(fingerprint)
+            reached.contains(digest) || blobs(fingerprint) || pins.keep(digest, *fingerprint)
         };
         for (key, bytes) in &state.values {
             let length = bytes.len() as u64;
@@ -245,6 +255,14 @@ impl Backend for Memory {
         let state = self.state.read();
         let sound = state.values.len() + state.all().count() + state.notes.len();
         Ok(VerifyReport { sound: sound as u64, ..VerifyReport::default() })
+    }
+
+    fn pins(&self) -> &Arc<Pins> {
+        &self.pins
+    }
+
+    fn merge_all(&self) -> Result<u64> {
+        Ok(0)
     }
 
     fn settle(&self) {}

@@ -13,6 +13,8 @@ use crate::disk::{Disk, Tuning};
 use crate::error::{Error, Result};
 use crate::gc::{GcOptions, GcReport};
 use crate::memory::Memory;
+use crate::pin::Pin;
+use crate::put::Put;
 use crate::record::Record;
 use crate::verify::VerifyReport;
 
@@ -122,7 +124,7 @@ impl Store {
 
     /// Stores a value. Already there (by digest and fingerprint): nothing happens.
     pub fn put_value(&self, digest: ValueDigest, fingerprint: TypeFingerprint, bytes: &[u8]) -> Result<()> {
-        self.backend.put_value(digest, fingerprint, bytes)
+        self.put_all(&[Put::Value { digest, fingerprint, bytes }])
     }
 
     /// The bytes of a value.
@@ -140,6 +142,54 @@ impl Store {
         self.backend.has_value(digest, fingerprint)
     }
 
+    /// Stores many things, in this order, with as few writes as possible: a batch of some thousand small ones is one.
+    ///
+    /// Each entry means what the method of its own means: what is there already is not written again. All of it is
+    /// acknowledged together, when this returns. After an error, or a kill in the middle, some of the first may be
+    /// stored, whole as ever, and no record without its value.
+    ///
+    /// ```
+    /// use fleche_store::{Digest, Put, Store, TypeFingerprint, ValueDigest};
+    ///
+    /// let store = Store::memory();
+    /// let words = ["one", "two", "three"].map(str::as_bytes);
+    /// let puts = words.map(|bytes| Put::Value {
+    ///     digest: ValueDigest::new(Digest::of(bytes)),
+    ///     fingerprint: TypeFingerprint(1),
+    ///     bytes,
+    /// });
+    /// store.put_all(&puts)?;
+    /// assert_eq!(store.stats()?.values, 3);
+    /// # Ok::<(), fleche_store::Error>(())
+    /// ```
+    pub fn put_all(&self, puts: &[Put<'_>]) -> Result<()> {
+        self.backend.put_all(puts).map(drop)
+    }
+
+    /// Keeps a value in the store until the guard is dropped: no gc and no eviction of this process drops it, nor the
+    /// blobs that it mentions. It need not be stored yet. Pin first, then look: what is found then stays.
+    ///
+    /// Other processes do not see pins. What their gc drops is a miss here, which heals by putting it again; bytes that
+    /// were handed out stay valid either way.
+    ///
+    /// ```
+    /// use fleche_store::{Digest, GcOptions, Store, TypeFingerprint, ValueDigest};
+    ///
+    /// let store = Store::memory();
+    /// let (digest, kind) = (ValueDigest::new(Digest::of(b"kept")), TypeFingerprint(1));
+    /// let pin = store.pin(&digest, kind);
+    /// store.put_value(digest, kind, b"kept")?;
+    /// store.gc(&GcOptions::default())?; // no record reaches it
+    /// assert!(store.has_value(&digest, kind)?);
+    /// drop(pin);
+    /// store.gc(&GcOptions::default())?;
+    /// assert!(!store.has_value(&digest, kind)?);
+    /// # Ok::<(), fleche_store::Error>(())
+    /// ```
+    pub fn pin(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Pin {
+        self.backend.pins().pin((*digest, fingerprint))
+    }
+
     /// Stores the content of a file, streamed. Its digest is the plain BLAKE3 of the bytes.
     pub fn put_blob(&self, file: &Path) -> Result<(ValueDigest, u64)> {
         self.backend.put_blob(file)
@@ -148,7 +198,7 @@ impl Store {
     /// Stores bytes as a blob.
     pub fn put_blob_bytes(&self, bytes: &[u8]) -> Result<ValueDigest> {
         let digest = ValueDigest::new(Digest::of(bytes));
-        self.backend.put_value(digest, TypeFingerprint::BLOB, bytes)?;
+        self.put_value(digest, TypeFingerprint::BLOB, bytes)?;
         Ok(digest)
     }
 
@@ -165,12 +215,12 @@ impl Store {
 
     /// Stores a record and returns its logical time. If the newest record of its key says the same, that one's.
     pub fn put_record(&self, record: &Record) -> Result<u64> {
-        self.backend.put_record(record, None)
+        self.backend.put_all(&[Put::Record(record)])
     }
 
     /// Stores a record together with its result: one write where two would be needed, and never the record alone.
     pub fn put_result(&self, record: &Record, value: &[u8]) -> Result<u64> {
-        self.backend.put_record(record, Some(value))
+        self.backend.put_all(&[Put::Result(record, value)])
     }
 
     /// The records of a key, newest first: one per distinct trace, at most eight.
@@ -212,7 +262,7 @@ impl Store {
 
     /// Stores a small immutable fact. A second put under the same kind and key changes nothing.
     pub fn put_note(&self, kind: u16, key: &Digest, bytes: &[u8]) -> Result<()> {
-        self.backend.put_note(kind, key, bytes)
+        self.put_all(&[Put::Note { kind, key: *key, bytes }])
     }
 
     /// A fact stored by [`Store::put_note`].
@@ -225,7 +275,7 @@ impl Store {
         self.backend.evict_call(call)
     }
 
-    /// Forgets a value; returns how many copies it were.
+    /// Forgets a value, unless it is pinned; returns how many copies it were.
     pub fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64> {
         self.backend.evict_value(digest, fingerprint)
     }
@@ -255,6 +305,12 @@ impl Store {
     #[doc(hidden)]
     pub fn settle(&self) {
         self.backend.settle();
+    }
+
+    /// Makes one table of all, and returns how many entries it has. Upkeep does it bit by bit; benchmarks measure it.
+    #[doc(hidden)]
+    pub fn merge_all(&self) -> Result<u64> {
+        self.backend.merge_all()
     }
 
     /// Opens a store whose segments roll at `roll` bytes and whose tails get a table at `table` frames.

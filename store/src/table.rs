@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::Map;
+use crate::filter;
 use crate::frame::{ALIGN, check};
 use crate::layout;
 use crate::segment::{Host, Segment, SegmentId};
@@ -77,6 +78,8 @@ pub(crate) struct TableHeader {
     pub(crate) postings: [u64; 3],
     /// The largest logical time of a record in here.
     pub(crate) clock: u64,
+    /// Words of the filter; 0 if there is none.
+    pub(crate) filter: u64,
     pub(crate) covered: Vec<Covered>,
     /// Tables that this one replaces.
     pub(crate) replaced: Vec<TableId>,
@@ -85,7 +88,7 @@ pub(crate) struct TableHeader {
 }
 
 impl TableHeader {
-    /// The size of the header with its lists, up to the first bucket.
+    /// The size of the header with its lists, up to the filter.
     pub(crate) fn size(&self) -> u64 {
         let lists = self.covered.len() * COVERED + (self.replaced.len() + self.retired.len()) * 16;
         ((FIXED + lists) as u64).next_multiple_of(BUCKET)
@@ -103,6 +106,7 @@ impl TableHeader {
             .into_iter()
             .chain([calls, dependencies, functions, self.clock])
             .chain(counts)
+            .chain([self.filter])
         {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
@@ -155,6 +159,7 @@ impl TableHeader {
             entries: word(72),
             postings: [word(80), word(88), word(96)],
             clock: word(104),
+            filter: word(136),
             covered: covered.collect(),
             replaced: ids.by_ref().take(replaced).map(TableId).collect(),
             retired: ids.map(SegmentId).collect(),
@@ -167,7 +172,11 @@ impl TableHeader {
     fn total(&self) -> Option<u64> {
         let postings = self.postings.iter().try_fold(0u64, |sum, count| sum.checked_add(*count))?;
         let lists = self.buckets.checked_mul(BUCKET)?.checked_add(postings.checked_mul(ENTRY)?)?;
-        lists.checked_add(self.size()).filter(|_| self.entries <= self.buckets.saturating_mul(SLOTS))
+        let filter = self.filter.checked_mul(8).filter(|bytes| bytes.is_multiple_of(BUCKET))?;
+        lists
+            .checked_add(filter)?
+            .checked_add(self.size())
+            .filter(|_| self.entries <= self.buckets.saturating_mul(SLOTS))
     }
 }
 
@@ -211,6 +220,8 @@ pub(crate) struct Table {
     /// In the order of `header.covered`.
     pub(crate) segments: Vec<Arc<Segment>>,
     map: Map,
+    /// Where the filter begins.
+    filter: u64,
     /// Where buckets begin.
     start: u64,
 }
@@ -236,8 +247,9 @@ impl Table {
         for (segment, covered) in segments.iter().zip(&header.covered) {
             segment.set_synced(covered.synced);
         }
-        let start = header.size();
-        Ok(Some(Self { header, segments, map: Map::uncapped(&file, length)?, start }))
+        let filter = header.size();
+        let start = filter + header.filter * 8;
+        Ok(Some(Self { header, segments, map: Map::uncapped(&file, length)?, filter, start }))
     }
 
     fn read_header(file: &File, length: u64) -> io::Result<Option<TableHeader>> {
@@ -284,6 +296,8 @@ impl Table {
     ) -> Option<T> {
         let (base, mut at, end) = if let Some((base, count)) = self.posting(class) {
             (base, self.lower_bound(base, count, lead), count)
+        } else if !self.may_hold(lead) {
+            return None;
         } else {
             let first = self.first_slot(lead);
             let reach = if self.header.homes == 0 { self.slots() } else { (self.header.reach + 1) * SLOTS };
@@ -310,6 +324,17 @@ impl Table {
             at += count;
         }
         None
+    }
+
+    /// Can there be an entry with these leading bits in the buckets?
+    #[inline]
+    pub(crate) fn may_hold(&self, lead: u64) -> bool {
+        if self.header.filter == 0 {
+            return true;
+        }
+        let at = usize::try_from(self.filter + home(lead, self.header.filter) * 8).ok();
+        let word = at.and_then(|at| self.map.slice(at, 8)).and_then(|word| word.first_chunk());
+        word.is_some_and(|word| !u64::from_le_bytes(*word) & filter::bits(lead) == 0)
     }
 
     /// Where the posting list of a class begins, and how long it is. `None` for classes that live in buckets.

@@ -176,6 +176,9 @@ fn wrong_entry(table: &Table) -> Option<&'static str> {
                 return Some("its entries are out of order");
             }
             last = lead;
+            if class == Value && !table.may_hold(lead) {
+                return Some("its filter leaves an entry out");
+            }
             let Some(segment) = table.segments.get(place.segment()) else {
                 return Some("an entry leads to no segment");
             };

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
 use common::{FP, bytes, child, open, record, role, value};
+use fleche_store::Put;
 
 /// Sizes that differ from entry to entry, some of them in files of their own.
 fn size(i: u64) -> usize {
@@ -21,11 +22,24 @@ fn writer_child() {
     let Some((_, dir, start)) = role() else { return };
     let store = open(&dir);
     let mut out = std::io::stdout().lock();
-    for i in start.. {
+    let mut i = start;
+    loop {
         store.put_value(value(i), FP, &bytes(i, size(i))).unwrap();
         let clock = store.put_record(&record(i, 0, 0, i)).unwrap();
         writeln!(out, "\nstored {i} {clock}").unwrap();
         out.flush().unwrap();
+        i += 1;
+        if i % 5 == 0 {
+            let batch: Vec<_> = (i..i + 40).map(|i| (record(i, 0, 0, i), bytes(i, size(i)))).collect();
+            let puts: Vec<_> = batch.iter().map(|(record, bytes)| Put::Result(record, bytes)).collect();
+            store.put_all(&puts).unwrap();
+            for _ in 0..40 {
+                let clock = store.records(&record(i, 0, 0, i).key).unwrap()[0].clock;
+                writeln!(out, "\nstored {i} {clock}").unwrap();
+                i += 1;
+            }
+            out.flush().unwrap();
+        }
     }
 }
 

@@ -7,16 +7,39 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{FP, bytes, identity, input, record, value};
-use fleche_store::{CallId, GcOptions, Named, Options, Record, Store, TypeFingerprint};
+use fleche_store::{CallId, GcOptions, Named, Options, Put, Record, Store, TypeFingerprint};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Op {
-    PutValue { value: u64, fingerprint: u64, size: usize },
-    PutRecord { call: u64, code: u64, seen: u64, result: u64, with_value: bool },
-    PutNote { kind: u16, key: u64, byte: u8 },
-    EvictCall { call: u64 },
-    EvictValue { value: u64, fingerprint: u64 },
+    PutValue {
+        value: u64,
+        fingerprint: u64,
+        size: usize,
+    },
+    PutRecord {
+        call: u64,
+        code: u64,
+        seen: u64,
+        result: u64,
+        with_value: bool,
+    },
+    PutNote {
+        kind: u16,
+        key: u64,
+        byte: u8,
+    },
+    /// Many records with their values at once: call, code, what was seen, result.
+    PutAll {
+        results: Vec<(u64, u64, u64, u64)>,
+    },
+    EvictCall {
+        call: u64,
+    },
+    EvictValue {
+        value: u64,
+        fingerprint: u64,
+    },
     Reopen,
     Settle,
     Gc,
@@ -30,6 +53,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         10 => (0..3u64, 0..2u64, 0..12u64, 0..4u64, any::<bool>()).prop_map(
             |(call, code, seen, result, with_value)| Op::PutRecord { call, code, seen, result, with_value }),
         2 => (0..2u16, 0..3u64, any::<u8>()).prop_map(|(kind, key, byte)| Op::PutNote { kind, key, byte }),
+        2 => prop::collection::vec((0..3u64, 0..2u64, 0..12u64, 0..4u64), 0..20)
+            .prop_map(|results| Op::PutAll { results }),
         1 => (0..3u64).prop_map(|call| Op::EvictCall { call }),
         1 => (0..6u64, 0..2u64).prop_map(|(value, fingerprint)| Op::EvictValue { value, fingerprint }),
         2 => Just(Op::Reopen),
@@ -106,6 +131,18 @@ fn run(ops: &[Op], dir: Option<&Path>, (roll, table): (u64, u64)) {
             Op::PutNote { kind, key, byte } => {
                 store.put_note(*kind, &common::digest("note", *key), &[*byte]).unwrap();
                 model.notes.entry((*kind, *key)).or_insert_with(|| vec![*byte]);
+            }
+            Op::PutAll { results } => {
+                let made = |(call, code, seen, result): &(u64, u64, u64, u64)| {
+                    (record(*call, *code, *seen, *result), bytes(*result, 100))
+                };
+                let made: Vec<_> = results.iter().map(made).collect();
+                let puts: Vec<_> = made.iter().map(|(record, bytes)| Put::Result(record, bytes)).collect();
+                store.put_all(&puts).unwrap();
+                for ((.., result), (record, bytes)) in results.iter().zip(made) {
+                    model.values.entry((*result, 0)).or_insert(bytes);
+                    model.put_record(record);
+                }
             }
             Op::EvictCall { call } => {
                 let id = identity(*call).id();

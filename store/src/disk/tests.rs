@@ -64,6 +64,71 @@ fn rule_18_a_disk_that_fills_up_at_any_byte_is_an_error_and_the_rest_stays() {
     }
 }
 
+fn many(records: &[Record]) -> Vec<Put<'_>> {
+    let payload = |record: &Record| -> &'static [u8] {
+        bytes(u64::from_le_bytes(*record.result.digest.as_bytes().first_chunk().unwrap()), 300).leak()
+    };
+    records.iter().map(|record| Put::Result(record, payload(record))).collect()
+}
+
+#[test]
+fn rule_01_a_batch_is_one_write_and_all_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    disk.put_value(digest(0), FP, &bytes(0, 100)).unwrap();
+    let records: Vec<_> = (0..1000).map(|i| record(i, i % 900)).collect();
+    let puts = many(&records);
+    let clock = disk.clock.load(Ordering::Relaxed);
+    for room in [0, 1, 64, 10_000, 300_000] {
+        faults::ROOM.set(Some(room));
+        let failed = disk.put_batch(&puts);
+        faults::ROOM.set(None);
+        assert!(failed.is_err());
+        let found =
+            |disk: &Disk| records.iter().filter(|r| !disk.records(&r.key).unwrap().is_empty()).count();
+        assert_eq!((found(&disk), found(&open(dir.path()))), (0, 0), "{room}");
+        assert_eq!(disk.clock.load(Ordering::Relaxed), clock);
+    }
+    faults::WRITES.set(0);
+    let last = disk.put_batch(&puts).unwrap();
+    assert_eq!(faults::WRITES.get(), 1);
+    assert_eq!(last, clock + 1000, "a logical time for each");
+    assert_eq!(disk.put_batch(&puts).unwrap(), last);
+    assert_eq!(faults::WRITES.get(), 1, "all of it is there");
+    for disk in [&disk, &open(dir.path())] {
+        let stats = disk.stats().unwrap();
+        assert_eq!((stats.values, stats.records), (900, 1000));
+        for record in &records {
+            assert!(disk.records(&record.key).unwrap()[0].says_the_same(record));
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_any_size_turns_and_rolls_as_single_puts_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 50_000, 64);
+    let records: Vec<_> = (0..500).map(|i| record(i, i)).collect();
+    let mut puts = many(&records);
+    let large = bytes(7, 2 << 20);
+    puts.insert(250, Put::Value { digest: digest(5000), fingerprint: FP, bytes: &large });
+    puts.push(Put::Note { kind: 1, key: digest(1).digest(), bytes: b"one" });
+    puts.push(Put::Note { kind: 1, key: digest(1).digest(), bytes: b"two" });
+    puts.push(Put::Record(&records[499]));
+    disk.put_batch(&puts).unwrap();
+    disk.settle_down();
+    for disk in [&disk, &open(dir.path())] {
+        let stats = disk.stats().unwrap();
+        assert_eq!((stats.values, stats.records, stats.notes), (501, 500, 1));
+        assert!(stats.segments > 3 && stats.tables > 0, "{stats:?}");
+        assert_eq!(disk.note(1, &digest(1).digest()).unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(disk.value(&digest(5000), FP).unwrap().as_deref(), Some(&large[..]));
+    }
+    let lengths = std::fs::read_dir(dir.path().join("v1/segments")).unwrap();
+    assert!(lengths.into_iter().all(|entry| entry.unwrap().metadata().unwrap().len() <= 50_000));
+    assert_eq!(disk.verify_all(false).unwrap().damage, []);
+}
+
 #[test]
 fn rule_05_network_file_systems_are_known() {
     assert_eq!(layout::network_file_system(0x6969), Some("NFS"));
@@ -481,6 +546,26 @@ fn rule_17_durability_sync_waits_for_the_disk_at_each_put() {
             assert_eq!(synced, Some(true));
         }
     }
+}
+
+#[test]
+fn rule_08_the_filter_of_a_table_knows_what_is_in_it_and_most_of_what_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 1 << 20, 500);
+    for start in 0..6 {
+        let values: Vec<_> = (start * 500..start * 500 + 500).collect();
+        let puts = values.iter().map(|i| Put::Value { digest: digest(*i), fingerprint: FP, bytes: b"v" });
+        disk.put_batch(&puts.collect::<Vec<_>>()).unwrap();
+        disk.settle_down();
+    }
+    disk.merge_all().unwrap();
+    let view = disk.views.get();
+    let [table] = &view.tables[..] else { panic!("{} tables", view.tables.len()) };
+    assert_eq!(table.header.entries, 3000);
+    let held =
+        |range: std::ops::Range<u64>| range.filter(|i| table.may_hold(digest(*i).digest().leading())).count();
+    assert_eq!(held(0..3000), 3000);
+    assert!(held(10_000..20_000) < 1000, "{} of 10,000 others pass", held(10_000..20_000));
 }
 
 #[test]
