@@ -4,12 +4,13 @@
 //! and through fan-out, and if the one it would wait for is among them it goes on alone. Two evaluations of one
 //! call are harmless; a hang is not.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use fleche_store::CallId;
 use foldhash::{HashMap, HashSet};
-use parking_lot::{Condvar, Mutex};
+
+use crate::sync::{Condvar, Mutex, global};
 
 /// One thread of control: a thread, or one branch of a fan-out, wherever that runs.
 #[derive(Debug, Clone)]
@@ -76,13 +77,15 @@ impl Table {
 
 /// All calls that are being evaluated in this process: one table for all caches, since a circle of waiters can
 /// lead through several.
+#[derive(Default)]
 struct Flights {
     table: Mutex<Table>,
     landed: Condvar,
 }
 
-static FLIGHTS: LazyLock<Flights> =
-    LazyLock::new(|| Flights { table: Mutex::default(), landed: Condvar::new() });
+global! {
+    static ref FLIGHTS: Flights = Flights::default();
+}
 
 /// What asking for a call's evaluation comes to.
 #[derive(Debug)]
@@ -130,7 +133,10 @@ impl Drop for Flight {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
+
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use std::sync::Barrier;
 

@@ -71,6 +71,7 @@ mod scope;
 mod stamp;
 mod sweep;
 mod system;
+mod sync;
 mod thread;
 mod value;
 
