@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::events::{Event, Events, Stats};
 use crate::files::Files;
 use crate::graph::Graph;
-use crate::input;
+use crate::input::{self, Input};
 use crate::overlay::Overlay;
 use crate::recorded::Recorded;
 use crate::rerun;
@@ -145,21 +145,41 @@ impl Cache {
         self.0.events.subscribe(Arc::new(listener));
     }
 
-    /// The inputs under which a call can have read this path: the file itself, and each directory above it as a whole,
-    /// as far up as the project goes. For [`crate::recorded::Recorded::dependents`]; a relative path goes by the
-    /// working directory.
+    /// The inputs under which a call can have observed this path: its content, metadata, existence, and each directory
+    /// above it as a whole, as far up as the project goes. For [`crate::recorded::Recorded::dependents`]; a relative
+    /// path goes by the working directory.
     pub fn inputs_at(&self, path: impl AsRef<Path>) -> Vec<Dependency> {
-        let files = self.files();
+        let root = self.files().root();
         let path = input::whole(path.as_ref());
         // Traces name what lies below the root relative to it, and the root is known without links.
         let path = match (path.parent().map(Path::canonicalize), path.file_name()) {
             (Some(Ok(parent)), Some(name)) => parent.join(name),
             _ => path,
         };
-        let mut inputs = vec![files.dependency(input::file(&path))];
-        let above = path.ancestors().take_while(|above| above.starts_with(files.root()) || *above == path);
-        inputs.extend(above.map(|directory| files.dependency(input::tree(directory))));
+        let above = path.ancestors().take_while(|above| above.starts_with(root) || *above == path);
+        let mut inputs = vec![
+            Input::File(path.clone()),
+            Input::Entry(path.clone()),
+            Input::Status(path.clone(), true),
+            Input::Status(path.clone(), false),
+            Input::Exists(path.clone()),
+            Input::Modified(path.clone(), true),
+            Input::Modified(path.clone(), false),
+            Input::Link(path.clone()),
+        ];
+        for directory in above {
+            inputs.push(Input::Tree(directory.to_path_buf()));
+            if directory != path {
+                inputs.push(Input::Entry(directory.to_path_buf()));
+            }
+        }
         inputs
+            .iter()
+            .map(|input| {
+                let (kind, name) = input.name(root);
+                Dependency::Input { kind, name }
+            })
+            .collect()
     }
 
     /// Makes a call run when it is next asked for, whatever its records say; its callers then go by what it makes.

@@ -83,6 +83,11 @@ pub fn code_of(store: &Store, record: &Record) -> Option<Code> {
     Some(Code::decode(std::str::from_utf8(&text).ok()?))
 }
 
+/// The `version` of the function that left the record; empty if it had none.
+pub(crate) fn version_of(record: &Record) -> &str {
+    record.meta.iter().find(|(name, _)| name == VERSION).map_or("", |(_, version)| version)
+}
+
 /// What is different between the code that made a recorded call and the code that this program has for it.
 ///
 /// `None` where one of the two is not known: this program has no such function, or the list is gone.

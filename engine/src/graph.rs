@@ -377,6 +377,12 @@ impl Graph {
         self.nodes.read().node(id).memo.as_ref().map(|memo| memo.key)
     }
 
+    /// The key under which a call is known that may have no node.
+    pub(crate) fn key_of(&self, call: CallId) -> Option<CallKey> {
+        let nodes = self.nodes.read();
+        nodes.node(*nodes.by_call.get(&call)?).memo.as_ref().map(|memo| memo.key)
+    }
+
     /// Enters what a run or a record of the call says. `ran`: the body ran in this revision.
     pub(crate) fn install(&self, id: NodeId, memo: Memo, ran: bool, revision: &Revision) {
         let mut nodes = self.nodes.write();

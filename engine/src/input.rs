@@ -87,7 +87,6 @@ impl Input {
     }
 
     /// The path that it is about.
-    #[allow(dead_code, reason = "trees will ask")]
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path)
