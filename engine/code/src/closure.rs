@@ -13,6 +13,7 @@ use crate::impls::{self, Impls};
 use crate::items::ItemKind;
 use crate::names::Name;
 use crate::references::{self, References};
+use crate::scan::{INERT, listed};
 use crate::scope::Resolver;
 use crate::world::{CrateId, FileId, ModuleId, NodeId, World};
 
@@ -28,9 +29,19 @@ pub struct Analysis {
     of_macros: HashMap<CrateId, std::sync::Arc<References>>,
     naming: HashMap<Name, Vec<NodeId>>,
     calls: Calls,
-    /// Calls and impls that always count, by crate, looked at so far.
+    /// Calls and impls that always count, looked at so far.
     always: Vec<NodeId>,
-    crates_done: usize,
+    nodes_done: usize,
+    /// Functions and statics that the linker finds by name.
+    exported: Vec<NodeId>,
+    /// Types by the names in their derives.
+    deriving: HashMap<Name, Vec<NodeId>>,
+    /// Items by the names in their other attributes.
+    registering: HashMap<Name, Vec<NodeId>>,
+    /// Items of which macros of other crates may make further names, by their own in small letters.
+    deriving_names: Vec<(String, NodeId)>,
+    /// Such items by the names that may be made of theirs, as far as was asked.
+    made_of: HashMap<Name, Vec<NodeId>>,
 }
 
 /// What a function reaches.
@@ -63,7 +74,12 @@ impl Analysis {
             naming: HashMap::new(),
             calls: Calls::default(),
             always: Vec::new(),
-            crates_done: 0,
+            nodes_done: 0,
+            exported: Vec::new(),
+            deriving: HashMap::new(),
+            registering: HashMap::new(),
+            deriving_names: Vec::new(),
+            made_of: HashMap::new(),
         }
     }
 
@@ -101,42 +117,71 @@ impl Analysis {
 
     /// Looks at what was loaded since the last time.
     fn catch_up(&mut self) {
-        loop {
-            let fresh = self.impls.update(&mut self.world, &mut self.resolver);
-            self.always.extend(fresh);
-            if self.crates_done == self.world.loaded.len() {
-                break;
+        let fresh = self.impls.update(&mut self.world, &mut self.resolver);
+        self.always.extend(fresh);
+        for node in self.nodes_done..self.world.nodes.len() {
+            if self.world.nodes[node].kind == ItemKind::Call && !self.calls.add(&self.world, node) {
+                self.always.push(node);
             }
-            let krate = self.world.loaded[self.crates_done];
-            self.crates_done += 1;
-            for node in 0..self.world.nodes.len() {
-                let Node { kind, module } = Node::of(&self.world, node);
-                if kind == ItemKind::Call
-                    && self.world.modules[module].krate == krate
-                    && !self.calls.add(&self.world, node)
-                {
-                    self.always.push(node);
+            if !self.world.nodes[node].attributes.is_empty() && !self.world.nodes[node].is_face {
+                self.by_attributes(node);
+            }
+        }
+        self.nodes_done = self.world.nodes.len();
+    }
+
+    /// Notes what an item's attributes say about who reaches it: `#[no_mangle]`, `#[distributed_slice(NAME)]`.
+    fn by_attributes(&mut self, node: NodeId) {
+        let info = &self.world.nodes[node];
+        let lexed = &self.world.files[info.file].lexed;
+        let mut at = info.attributes.start;
+        let mut makes_names = false;
+        while at < info.attributes.end {
+            let end = lexed.tokens.after(at + 1);
+            let first = lexed.tokens.text(at + 2);
+            let names = || (at + 2..end).map(|at| lexed.name(at)).filter(|name| !name.is_none());
+            if names().any(|name| matches!(self.world.names.text(name), "no_mangle" | "export_name")) {
+                self.exported.push(node);
+            }
+            if matches!(first, "derive" | "cfg_attr") {
+                for name in names() {
+                    self.deriving.entry(name).or_default().push(node);
+                    makes_names |= !listed(QUIET, self.world.names.text(name));
+                }
+            } else if !matches!(first, "cfg" | "derive" | "cfg_attr" | "repr" | "fleche")
+                && !listed(INERT, first)
+            {
+                makes_names |= info.kind != ItemKind::Type || !listed(QUIET, first);
+                for name in names() {
+                    if !name.is_keyword() {
+                        self.registering.entry(name).or_default().push(node);
+                    }
                 }
             }
-            self.load_macros(krate);
+            at = end.max(at + 1);
+        }
+        let name = folded(self.world.names.text(self.world.nodes[node].name));
+        if makes_names && name.len() >= 3 {
+            self.deriving_names.push((name, node));
         }
     }
 
-    /// Macros of this workspace run in the compiler with all their code; what they write may name anything that is
-    /// quoted in it.
-    fn load_macros(&mut self, krate: CrateId) {
-        use crate::world::Linked;
-        let linked: Vec<CrateId> = self.world.crates[krate]
-            .dependencies
-            .values()
-            .filter_map(|linked| match linked {
-                Linked::Local(found) if self.world.crates[*found].is_macro => Some(*found),
-                _ => None,
-            })
-            .collect();
-        for krate in linked {
-            self.world.load_crate(krate);
+    /// The items of whose names a macro of another crate may have made a name that nothing here has.
+    fn made_of(&mut self, name: Name) -> Vec<NodeId> {
+        if self.deriving_names.is_empty() {
+            return Vec::new();
         }
+        let (world, all) = (&self.world, &self.deriving_names);
+        let found = self.made_of.entry(name).or_insert_with(|| {
+            let text = world.names.text(name);
+            // A name in small letters is a variable more often than a type.
+            let (is_type, text) = (text.starts_with(char::is_uppercase), folded(text));
+            let parts = all.iter().filter(|(part, node)| {
+                (is_type || world.nodes[*node].kind == ItemKind::Function) && text.contains(part.as_str())
+            });
+            parts.map(|(_, node)| *node).collect()
+        });
+        found.clone()
     }
 
     /// The nodes whose tokens hold a name.
@@ -187,6 +232,15 @@ impl Analysis {
     }
 }
 
+/// Derives and attributes that make no names but the item's own.
+const QUIET: &str = "derive cfg_attr Debug Clone Copy PartialEq Eq PartialOrd Ord Hash Default Serialize Deserialize serde repr \
+    Error error";
+
+/// A name as `ThisName` and `this_name` both are.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
+}
+
 /// What is looked at of a node most.
 struct Node {
     kind: ItemKind,
@@ -226,13 +280,12 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self) {
+        self.analysis.catch_up();
         self.reach(self.root, self.root);
         loop {
             while let Some(node) = self.pending.pop_front() {
-                self.analysis.catch_up();
                 self.visit(node);
             }
-            self.analysis.catch_up();
             self.fresh();
             if self.pending.is_empty() {
                 break;
@@ -242,7 +295,6 @@ impl<'a> Walk<'a> {
 
     /// What always counts of the crates that are reached.
     fn fresh(&mut self) {
-        // A crate that is reached later brings the rest.
         let all = self.analysis.always.clone();
         for node in all {
             let krate = self.analysis.world.modules[self.analysis.world.nodes[node].module].krate;
@@ -250,18 +302,9 @@ impl<'a> Walk<'a> {
                 self.reach(node, self.root);
             }
         }
-        // Macro calls that were not known of when their names were met.
-        for name in self.unknown.clone() {
-            for call in self.analysis.calls.defining(name).to_vec() {
-                self.reach(call, self.root);
-            }
-        }
-        for node in self.closure.nodes.clone() {
-            let Node { kind, .. } = Node::of(&self.analysis.world, node);
-            if calls::is_subject(kind) {
-                for call in self.analysis.calls.implementing(self.analysis.world.nodes[node].name).to_vec() {
-                    self.reach(call, node);
-                }
+        for (krate, inner) in self.analysis.impls.with_crate().to_vec() {
+            if self.closure.outside.crates.contains(&krate) {
+                self.reach(inner, self.root);
             }
         }
         // Macros of this workspace, with what they quote.
@@ -329,6 +372,12 @@ impl<'a> Walk<'a> {
                 self.reach(call, node);
             }
         }
+        if matches!(kind, ItemKind::Static | ItemKind::Type | ItemKind::Trait) {
+            let name = self.analysis.world.nodes[node].name;
+            for other in self.analysis.registering.get(&name).cloned().unwrap_or_default() {
+                self.reach(other, node);
+            }
+        }
         match kind {
             ItemKind::Type | ItemKind::Alias | ItemKind::Call => {
                 for inner in self.analysis.impls.of_type(node).to_vec() {
@@ -336,7 +385,7 @@ impl<'a> Walk<'a> {
                 }
             }
             ItemKind::Trait => {
-                for inner in self.analysis.impls.of_trait_alone(node).to_vec() {
+                for inner in self.analysis.impls.of_trait(node).to_vec() {
                     self.reach(inner, node);
                 }
                 self.members_called(node);
@@ -349,6 +398,12 @@ impl<'a> Walk<'a> {
                     }
                 } else {
                     self.members_called(node);
+                }
+            }
+            ItemKind::ExternBlock => {
+                // Whatever is linked may define it, and what is called may call back.
+                for exported in self.analysis.exported.clone() {
+                    self.reach(exported, node);
                 }
             }
             ItemKind::Static if self.analysis.world.nodes[node].mutable => {
@@ -400,13 +455,19 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        for &name in &references.unknown {
+            for item in self.analysis.made_of(name) {
+                self.reach(item, node);
+            }
+        }
         for &name in &references.methods {
             self.call(name, node);
         }
         for &(target, name) in &references.members {
             self.reach(target, node);
             let found: Vec<NodeId> = impls::inherent(&self.analysis.world, target, name).collect();
-            if found.is_empty() {
+            // Those may be of another instance of the type than the one that is meant.
+            if found.is_empty() || self.analysis.world.in_traits(name) {
                 self.call(name, node);
             }
             for member in found {
@@ -414,12 +475,7 @@ impl<'a> Walk<'a> {
             }
         }
         for &target in &references.open_traits {
-            if self.open.insert(target) {
-                self.reach(target, node);
-                for inner in self.analysis.impls.of_trait(target).to_vec() {
-                    self.reach(inner, target);
-                }
-            }
+            self.open(target, node);
         }
         for &module in &references.modules {
             for target in self.analysis.world.modules[module].nodes.clone() {
@@ -429,12 +485,38 @@ impl<'a> Walk<'a> {
         merge(&mut self.closure.outside, references);
     }
 
+    /// Whatever implements a trait may be called through an object of it; so may what implements the bounds of an impl.
+    fn open(&mut self, target: NodeId, node: NodeId) {
+        if !self.open.insert(target) {
+            return;
+        }
+        self.reach(target, node);
+        for inner in self.analysis.impls.of_trait(target).to_vec() {
+            self.reach(inner, target);
+            let Some(found) = self.analysis.impls.get(inner).cloned() else { continue };
+            for bound in found.bounds {
+                self.open(bound, inner);
+            }
+            for name in found.foreign_bounds {
+                for other in self.analysis.impls.of_foreign(name).to_vec() {
+                    self.reach(other, inner);
+                }
+                for ty in self.analysis.deriving.get(&name).cloned().unwrap_or_default() {
+                    self.reach(ty, inner);
+                }
+            }
+        }
+    }
+
     /// A method name is called: those of reached types and traits are reached.
     fn call(&mut self, name: Name, node: NodeId) {
         if self.called.contains_key(&name) {
             return;
         }
         self.called.insert(name, node);
+        for inner in self.analysis.impls.with_member(name).to_vec() {
+            self.reach(inner, node);
+        }
         for member in self.analysis.world.members.get(&name).cloned().unwrap_or_default() {
             let container = self.analysis.world.nodes[member].container.unwrap_or(member);
             if self.closure.nodes.contains(&container) {

@@ -1,7 +1,9 @@
 //! When an impl counts: which types and which trait its head names.
 //!
 //! Code calls impls without naming them (operators, `?`, `Drop`, `Display`), so an impl counts as soon as one of the
-//! types in its head does. One whose head names nothing of ours counts always.
+//! types in its head does, or its trait. One whose head names nothing of ours counts always. That the trait alone is enough
+//! is meant for inference, which may choose an impl, and what it is for, where nobody names a type: `v.total()` of an empty
+//! `Vec` finds `impl Total for Vec<B>`. It costs next to nothing: see docs/code-digest.md.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -18,6 +20,10 @@ pub struct Impl {
     pub of: Option<NodeId>,
     /// Whether all its members count with it: foreign code may call them.
     pub whole: bool,
+    /// Traits of ours in its bounds: what implements them is called through it.
+    pub bounds: Vec<NodeId>,
+    /// Other names in its bounds, where those alone say what is called through it.
+    pub foreign_bounds: Vec<Name>,
 }
 
 /// All impls of the loaded crates.
@@ -26,8 +32,12 @@ pub struct Impls {
     known: HashMap<NodeId, Impl>,
     by_type: HashMap<NodeId, Vec<NodeId>>,
     by_trait: HashMap<NodeId, Vec<NodeId>>,
-    /// Those of our traits for types that are not ours.
-    by_trait_alone: HashMap<NodeId, Vec<NodeId>>,
+    /// Those of foreign traits, by the trait's name.
+    by_foreign: HashMap<Name, Vec<NodeId>>,
+    /// Those of foreign traits for foreign types, with a type of ours among the arguments, by their members' names.
+    by_member: HashMap<Name, Vec<NodeId>>,
+    /// The same by the crate of the trait, if that is not the standard library.
+    by_crate: Vec<(Name, NodeId)>,
     always: Vec<NodeId>,
     done: usize,
 }
@@ -50,42 +60,83 @@ impl Impls {
         let mut types = BTreeSet::new();
         let mut traits = BTreeSet::new();
         named(world, resolver, node, subject.clone(), &mut types, &mut traits, 0);
-        let mut own_trait = None;
+        let (mut own_trait, mut foreign_trait) = (None, Vec::new());
         if let Some(of) = &of {
-            let mut of_traits = BTreeSet::new();
-            named(world, resolver, node, of.clone(), &mut types, &mut of_traits, 0);
-            own_trait = of_traits.iter().copied().next();
-            traits.extend(of_traits);
+            named(world, resolver, node, of.clone(), &mut types, &mut traits, 0);
+            // Its own trait is the one in front; others may stand among the arguments.
+            if let Some((path, absolute)) = first_path(world, node, of.clone()) {
+                let meanings = resolver.resolve(world, world.nodes[node].module, &path, absolute);
+                own_trait = meanings.iter().find_map(|meaning| match meaning {
+                    Meaning::Node(found) if world.nodes[*found].kind == ItemKind::Trait => Some(*found),
+                    _ => None,
+                });
+                foreign_trait = match meanings.into_iter().next() {
+                    Some(Meaning::Foreign(path)) => path,
+                    _ => path,
+                };
+            }
         }
-        let inherent_type = types.iter().copied().find(|ty| world.nodes[*ty].kind == ItemKind::Type);
-        if of.is_none()
-            && let Some(ty) = inherent_type
-        {
-            world.inherent_impls.insert(node, ty);
+        let outermost = outermost(world, resolver, node, subject.clone(), 0);
+        if of.is_none() {
+            let all = || types.iter().copied().filter(|ty| world.nodes[*ty].kind == ItemKind::Type).collect();
+            let of_types: Vec<NodeId> = outermost.clone().unwrap_or_else(all);
+            if !of_types.is_empty() {
+                world.inherent_impls.insert(node, of_types);
+            }
         }
         for ty in &types {
             self.by_type.entry(*ty).or_default().push(node);
         }
-        for of in &traits {
-            self.by_trait.entry(*of).or_default().push(node);
+        if let Some(of) = own_trait {
+            self.by_trait.entry(of).or_default().push(node);
+            traits.remove(&of);
         }
+        // Bounds say what may be called through it.
+        let (mut bound_types, mut bound_traits) = (BTreeSet::new(), BTreeSet::new());
+        let generics = head.start..of.as_ref().map_or(subject.start, |of| of.start);
+        for range in [bounds.clone(), generics.clone()] {
+            named(world, resolver, node, range, &mut bound_types, &mut bound_traits, 0);
+        }
+        let foreign_bounds = if bound_traits.is_empty() {
+            let lexed = &world.files[world.nodes[node].file].lexed;
+            let names = generics.chain(bounds).map(|at| lexed.name(at));
+            names.filter(|name| !name.is_none() && !name.is_keyword()).collect()
+        } else {
+            Vec::new()
+        };
+        let whole = of.is_some() && own_trait.is_none();
         if types.is_empty() {
             // Bounds count only here: who has none of our types may have our traits there.
-            let mut bound_types = BTreeSet::new();
-            named(world, resolver, node, bounds, &mut bound_types, &mut traits, 0);
-            named(world, resolver, node, head.start..subject.start, &mut bound_types, &mut traits, 0);
             for ty in bound_types {
                 self.by_type.entry(ty).or_default().push(node);
             }
+            traits.extend(&bound_traits);
             for of in &traits {
-                self.by_trait_alone.entry(*of).or_default().push(node);
+                self.by_trait.entry(*of).or_default().push(node);
             }
-            if traits.is_empty() && world.nodes[node].carrier.is_none() {
+            if traits.is_empty() && own_trait.is_none() && world.nodes[node].carrier.is_none() {
                 self.always.push(node);
             }
+        } else if outermost.is_none() {
+            let lexed = &world.files[world.nodes[node].file].lexed;
+            if lexed.is(subject.start, "<") && own_trait.is_none() {
+                // For what an associated type is, which may be anything.
+                self.always.push(node);
+            } else if whole {
+                for member in &world.nodes[node].members {
+                    self.by_member.entry(world.nodes[*member].name).or_default().push(node);
+                }
+                let krate = foreign_trait.first().copied().unwrap_or(Name::NONE);
+                if foreign_trait.len() > 1 && !matches!(krate, Name::STD | Name::CORE | Name::ALLOC) {
+                    self.by_crate.push((krate, node));
+                }
+            }
         }
-        let whole = of.is_some() && own_trait.is_none();
-        self.known.insert(node, Impl { of: own_trait, whole });
+        if whole && let Some(name) = foreign_trait.last() {
+            self.by_foreign.entry(*name).or_default().push(node);
+        }
+        let bounds = bound_traits.into_iter().collect();
+        self.known.insert(node, Impl { of: own_trait, whole, bounds, foreign_bounds });
     }
 
     /// What is known of an impl.
@@ -98,14 +149,24 @@ impl Impls {
         self.by_type.get(&node).map_or(&[], |impls| impls)
     }
 
-    /// The impls of a trait for whatever type.
+    /// The impls that count when a trait does.
     pub fn of_trait(&self, node: NodeId) -> &[NodeId] {
         self.by_trait.get(&node).map_or(&[], |impls| impls)
     }
 
-    /// The impls of a trait for types that are not ours.
-    pub fn of_trait_alone(&self, node: NodeId) -> &[NodeId] {
-        self.by_trait_alone.get(&node).map_or(&[], |impls| impls)
+    /// The impls of foreign traits of a name.
+    pub fn of_foreign(&self, name: Name) -> &[NodeId] {
+        self.by_foreign.get(&name).map_or(&[], |impls| impls)
+    }
+
+    /// The impls for foreign types that count when a method of a name is called.
+    pub fn with_member(&self, name: Name) -> &[NodeId] {
+        self.by_member.get(&name).map_or(&[], |impls| impls)
+    }
+
+    /// The impls for foreign types that count when the crate of their trait is used, each with that crate.
+    pub fn with_crate(&self) -> &[(Name, NodeId)] {
+        &self.by_crate
     }
 }
 
@@ -166,7 +227,7 @@ pub fn inherent(world: &World, node: NodeId, name: Name) -> impl Iterator<Item =
     members.filter(move |member| {
         world.nodes[*member].container.is_some_and(|container| {
             world.nodes[container].kind == ItemKind::Impl
-                && world.inherent_impls.get(&container) == Some(&node)
+                && world.inherent_impls.get(&container).is_some_and(|types| types.contains(&node))
         })
     })
 }
@@ -174,34 +235,58 @@ pub fn inherent(world: &World, node: NodeId, name: Name) -> impl Iterator<Item =
 /// The types that an impl is for.
 pub fn self_types(world: &mut World, resolver: &mut Resolver, node: NodeId) -> Vec<NodeId> {
     let parts = header(world, node);
-    let file = world.nodes[node].file;
-    let module = world.nodes[node].module;
-    let mut at = parts.subject.start;
-    // References and the like do not change what `Self::m` finds first.
-    while at < parts.subject.end && world.files[file].lexed.name(at).is_none() {
-        at += 1;
-    }
-    let lexed = &world.files[file].lexed;
+    outermost(world, resolver, node, parts.subject, 0).unwrap_or_default()
+}
+
+/// The first path in a range, and whether it begins with `::`.
+fn first_path(world: &World, node: NodeId, range: Range<usize>) -> Option<(Vec<Name>, bool)> {
+    let lexed = &world.files[world.nodes[node].file].lexed;
+    let mut at = range.clone().find(|at| !lexed.name(*at).is_none() && !lexed.name(*at).is_keyword())?;
+    let absolute = at > range.start && lexed.is(at - 1, "::");
     let mut path = Vec::new();
-    let absolute = at > 0 && lexed.is(at - 1, "::");
-    while at < parts.subject.end && !lexed.name(at).is_none() {
+    while at < range.end && !lexed.name(at).is_none() {
         path.push(lexed.name(at));
         if !lexed.is(at + 1, "::") {
             break;
         }
         at += 2;
     }
-    if path.is_empty() || path[0].is_keyword() {
-        return Vec::new();
+    Some((path, absolute))
+}
+
+/// The types of ours that a type is itself; `None` if it is something else (`&B`, `Vec<B>`), or may be.
+fn outermost(
+    world: &mut World,
+    resolver: &mut Resolver,
+    node: NodeId,
+    range: Range<usize>,
+    depth: usize,
+) -> Option<Vec<NodeId>> {
+    let (file, module) = (world.nodes[node].file, world.nodes[node].module);
+    let lexed = &world.files[file].lexed;
+    let at = range.start;
+    let start = if lexed.is(at, "::") { at + 1 } else { at };
+    if depth > 8 || lexed.name(start).is_none() || lexed.name(start).is_keyword() {
+        return None;
     }
-    let meanings = resolver.resolve(world, module, &path, absolute);
-    meanings
-        .into_iter()
-        .filter_map(|meaning| match meaning {
-            Meaning::Node(node) if matches!(world.nodes[node].kind, ItemKind::Type) => Some(node),
-            _ => None,
-        })
-        .collect()
+    let (path, absolute) = first_path(world, node, at..range.end)?;
+    let mut found = Vec::new();
+    for meaning in resolver.resolve(world, module, &path, absolute) {
+        let Meaning::Node(inner) = meaning else { return None };
+        match world.nodes[inner].kind {
+            ItemKind::Type => found.push(inner),
+            ItemKind::Alias => {
+                let alias = world.nodes[inner].range.clone();
+                let lexed = &world.files[world.nodes[inner].file].lexed;
+                let equals = world.nodes[inner].head.clone().find(|at| lexed.is(*at, "="))?;
+                found.extend(outermost(world, resolver, inner, equals + 1..alias.end, depth + 1)?);
+            }
+            // Of the same name in another namespace.
+            ItemKind::Function | ItemKind::Constant | ItemKind::Static | ItemKind::Macro => {}
+            _ => return None,
+        }
+    }
+    (!found.is_empty()).then_some(found)
 }
 
 /// The parts of an impl's head.
@@ -247,7 +332,9 @@ pub fn header(world: &World, node: NodeId) -> Header {
     depth = 0;
     while at < end {
         step(&mut depth, at);
-        if depth == 0 && lexed.name(at) == Name::FOR && !lexed.is(at + 1, "<") && split.is_none() {
+        // `for<'a>` belongs to what it stands in.
+        let binder = lexed.is(at + 1, "<") && (lexed.tokens.is_lifetime(at + 2) || lexed.is(at + 2, ">"));
+        if depth == 0 && lexed.name(at) == Name::FOR && !binder && split.is_none() {
             split = Some(at);
         }
         if depth == 0 && lexed.name(at) == Name::WHERE {

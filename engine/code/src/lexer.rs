@@ -88,6 +88,11 @@ impl Tokens {
         self.tokens.get(index).map(|token| token.kind)
     }
 
+    /// Whether the token at an index is a lifetime.
+    pub fn is_lifetime(&self, index: usize) -> bool {
+        self.kind(index) == Some(Kind::Lifetime)
+    }
+
     /// Whether the token at `index` reads `text` and is no literal.
     pub fn is(&self, index: usize, text: &str) -> bool {
         self.text(index) == text && !matches!(self.kind(index), None | Some(Kind::Text | Kind::Number))

@@ -1,6 +1,6 @@
 //! Loading crates: manifests, module trees, items to nodes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,8 +54,31 @@ impl World {
             let name = world.names.number(&package.crate_name());
             world.crates[world.own].dependencies.insert(name, Linked::Local(library));
         }
-        world.load_crate(world.own);
+        world.load_linked(invocation);
         Some(world)
+    }
+
+    /// Loads the crate and all local ones that are linked with it, so that what a function reaches does not depend on
+    /// which function was looked at before.
+    fn load_linked(&mut self, invocation: &Invocation) {
+        let mut pending = vec![self.own];
+        while let Some(krate) = pending.pop() {
+            if self.crates[krate].root.is_some() {
+                continue;
+            }
+            self.load_crate(krate);
+            for (name, linked) in self.crates[krate].dependencies.clone() {
+                let Linked::Local(found) = linked else { continue };
+                let text = self.names.text(name);
+                // Without knowledge of what is linked, all is.
+                let linked = krate != self.own
+                    || invocation.externs.is_empty()
+                    || invocation.externs.iter().any(|(known, _)| known == text);
+                if linked {
+                    pending.push(found);
+                }
+            }
+        }
     }
 
     /// Adds a crate without loading it.
@@ -74,13 +97,16 @@ impl World {
             root_file: root,
             root: None,
             package: package.clone(),
-            dependencies: HashMap::new(),
+            dependencies: BTreeMap::new(),
             is_macro,
             old_paths: edition == "2015",
         });
         self.sources.bytes(&package.directory.join("Cargo.toml"));
         for dependency in &package.dependencies {
-            if dependency.kind == DependencyKind::Build {
+            let others = self.crates[0].package.directory != package.directory;
+            if dependency.kind == DependencyKind::Build
+                || dependency.kind == DependencyKind::Development && others
+            {
                 continue;
             }
             let name = self.names.number(&dependency.name);

@@ -41,7 +41,7 @@ pub struct References {
     pub options: BTreeSet<String>,
 }
 
-/// Types and traits of the prelude, whose associated functions are not ours.
+/// Types and traits of the prelude, whose associated functions are ours only by a trait of ours.
 const PRELUDE: &str = "String Vec Option Some None Result Ok Err Box bool char str u8 u16 u32 u64 u128 usize i8 i16 i32 i64 \
     i128 isize f32 f64 Iterator IntoIterator Default From Into TryFrom TryInto AsRef AsMut ToString \
     ToOwned Clone Copy Drop Fn FnMut FnOnce PartialEq Eq PartialOrd Ord FromIterator Extend";
@@ -96,10 +96,12 @@ impl Scan<'_> {
         let in_macro = self.in_macro();
         if path[0] == Name::SELF_TYPE {
             if let [_, member, ..] = *path {
-                if self.self_is_known && self.has_inherent(member) {
+                let inherent = self.self_is_known && self.has_inherent(member);
+                if inherent {
                     let node = self.self_types[0];
                     self.found.members.insert((node, member));
-                } else {
+                }
+                if !inherent || self.world.in_traits(member) {
                     self.found.methods.insert(member);
                 }
             }
@@ -125,6 +127,8 @@ impl Scan<'_> {
             if let Meaning::Foreign(full) = meaning {
                 let full = full.clone();
                 self.foreign(&full, path[path.len() - 1]);
+                // A trait of ours may have given it to a foreign type.
+                self.associated.extend(path[1..].iter().copied());
             }
         }
         if meanings.is_empty() {
@@ -133,7 +137,9 @@ impl Scan<'_> {
         if meanings.is_empty() && path.len() > 1 {
             // A type parameter, or something that a macro made.
             let first = self.world.names.text(path[0]);
-            if !listed(PRELUDE, first) {
+            if listed(PRELUDE, first) {
+                self.associated.extend(path[1..].iter().copied());
+            } else {
                 self.found.methods.extend(path[1..].iter().copied());
             }
         }
@@ -164,7 +170,8 @@ impl Scan<'_> {
                     return;
                 }
                 self.found.nodes.insert(node);
-                if open && self.world.nodes[node].kind == ItemKind::Trait {
+                // Macros may put `dyn` before it.
+                if (open || in_macro) && self.world.nodes[node].kind == ItemKind::Trait {
                     self.found.open_traits.insert(node);
                 }
             }
@@ -287,7 +294,7 @@ impl Scan<'_> {
 
     /// Traits of ours that the methods called here may belong to.
     pub(crate) fn traits_in_scope(&mut self) {
-        if self.found.methods.is_empty() {
+        if self.found.methods.is_empty() && self.associated.is_empty() {
             return;
         }
         let mut traits = self.resolver.traits(self.world, self.module);
@@ -296,6 +303,19 @@ impl Scan<'_> {
             traits = (0..self.world.nodes.len())
                 .filter(|node| self.world.nodes[*node].kind == ItemKind::Trait)
                 .collect();
+        }
+        // Those that a block imports.
+        let named = self.found.nodes.iter().filter(|node| self.world.nodes[**node].kind == ItemKind::Trait);
+        traits.extend(named);
+        traits.sort_unstable();
+        for name in std::mem::take(&mut self.associated) {
+            let owners = self.world.members.get(&name).into_iter().flatten();
+            if owners
+                .map(|m| self.world.nodes[*m].container.unwrap_or(*m))
+                .any(|o| traits.binary_search(&o).is_ok())
+            {
+                self.found.methods.insert(name);
+            }
         }
         for name in &self.found.methods {
             for &member in self.world.members.get(name).into_iter().flatten() {

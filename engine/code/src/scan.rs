@@ -55,6 +55,8 @@ pub(crate) struct Scan<'a> {
     /// Names that stand by themselves.
     pub(crate) mentioned: BTreeSet<Name>,
     pub(crate) calls_methods: bool,
+    /// Names of associated items of foreign types, which are ours if a trait in scope has them.
+    pub(crate) associated: BTreeSet<Name>,
     /// Whether the files that it names were loaded as items.
     pub(crate) loaded: bool,
     pub(crate) found: References,
@@ -114,6 +116,7 @@ impl<'a> Scan<'a> {
             readings: Vec::new(),
             mentioned: BTreeSet::new(),
             calls_methods: false,
+            associated: BTreeSet::new(),
             loaded: false,
             found: References::default(),
         }
@@ -202,9 +205,12 @@ impl<'a> Scan<'a> {
                         || self.is(at - 1, "]")
                         || self.is(at - 1, ">>"));
                 if goes_on {
-                    let name = self.lexed.name(at + 1);
-                    self.found.methods.insert(name);
-                    return at + 2;
+                    let mut next = at;
+                    while self.is(next, "::") && !self.lexed.name(next + 1).is_none() {
+                        self.found.methods.insert(self.lexed.name(next + 1));
+                        next += 2;
+                    }
+                    return next;
                 }
                 self.path(at + 1, true)
             }
@@ -324,11 +330,14 @@ impl<'a> Scan<'a> {
                 && self.lexed.name(at - 2) == Name::SELF
                 && !(at >= 3 && self.is(at - 3, "."))
                 && !self.in_macro();
-            if on_self && self.self_is_known && self.has_inherent(name) {
+            let inherent = on_self && self.self_is_known && self.has_inherent(name);
+            if inherent {
                 for node in self.self_types.clone() {
                     self.found.members.insert((node, name));
                 }
-            } else {
+            }
+            // A trait's method by value goes before one by reference.
+            if !inherent || self.world.in_traits(name) {
                 self.found.methods.insert(name);
             }
         }
@@ -393,8 +402,8 @@ impl<'a> Scan<'a> {
         let reading = self.reading();
         if alone && !self.in_macro() {
             // The name of a field, of a parameter, of an option of an attribute.
-            if self.is(end, ":") || reading == Reading::Attribute && (self.is(end, "=") || self.is(end, "("))
-            {
+            let opens = self.is(end, "(") && self.is(start - 1, "[");
+            if self.is(end, ":") || reading == Reading::Attribute && (self.is(end, "=") || opens) {
                 return next;
             }
         }
@@ -474,6 +483,9 @@ impl<'a> Scan<'a> {
                 let reading = if self.in_macro() { self.reading() } else { Reading::Code { text: false } };
                 self.readings.push((end, reading));
                 self.captures(open..end);
+                if matches!(text.as_str(), "write" | "writeln") {
+                    self.found.methods.extend(self.world.names.find("write_fmt"));
+                }
             }
             _ => self.readings.push((end, Reading::Arguments)),
         }
@@ -523,7 +535,10 @@ impl<'a> Scan<'a> {
         let Some(text) = self.lexed.tokens.string(at) else { return };
         self.captured(&text);
         // Prose names nothing; code and single names do.
-        let prose = text.contains(' ') && !text.contains(['(', '<', ';', '=']) && !text.contains("::");
+        let code = [" + ", " - ", " * ", " / ", " % ", " | ", " & ", "::"];
+        let prose = text.contains(' ')
+            && !text.contains(['(', '<', ';', '='])
+            && !code.iter().any(|part| text.contains(part));
         if prose || text.len() > 4096 {
             return;
         }

@@ -3,7 +3,7 @@
 //!
 //! Crates are loaded when something names them. Which node a name means is `scope.rs`'s to say.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub struct Crate {
     /// The package that it belongs to.
     pub package: Arc<Package>,
     /// What its code can name of other crates.
-    pub dependencies: HashMap<Name, Linked>,
+    pub dependencies: BTreeMap<Name, Linked>,
     /// Whether it is a macro that runs in the compiler.
     pub is_macro: bool,
     /// Whether paths in it start at its root (edition 2015).
@@ -151,8 +151,8 @@ pub struct World {
     pub macros: HashMap<Name, Vec<NodeId>>,
     /// Impls in the order in which they were loaded.
     pub impls: Vec<NodeId>,
-    /// The type that an inherent impl is for.
-    pub inherent_impls: HashMap<NodeId, NodeId>,
+    /// The types that an inherent impl may be for.
+    pub inherent_impls: HashMap<NodeId, Vec<NodeId>>,
     /// Crates in the order in which they were loaded.
     pub loaded: Vec<CrateId>,
     /// The files behind it all.
@@ -289,6 +289,14 @@ impl World {
         let mut found: Vec<NodeId> = found.into_iter().collect();
         found.sort_unstable();
         found
+    }
+
+    /// Whether a trait, or an impl of one, has a member of a name.
+    pub fn in_traits(&self, name: Name) -> bool {
+        self.members.get(&name).into_iter().flatten().any(|member| {
+            let container = self.nodes[*member].container.unwrap_or(*member);
+            !self.inherent_impls.contains_key(&container)
+        })
     }
 
     /// Whether any file has an identifier.

@@ -165,7 +165,7 @@ impl Silent for u32 { fn silent(&self) -> f64 { 800.0 } }
             ("an impl for a foreign type", "7.0", "7.5", Moves),
             ("a default method that is not called", "600.0", "601.0", Stays),
             ("a method of an impl that is not called", "\"circle\"", "\"round\"", Stays),
-            ("an impl of a type that is not reached", "400.0", "401.0", Stays),
+            ("an impl of a type that is not reached, of a trait that is", "400.0", "401.0", Moves),
             ("a trait that is not used", "800.0", "801.0", Stays),
         ],
     );
@@ -206,7 +206,7 @@ const SIZE: usize = { 9 };
             ("an associated constant through a parameter", "\"p6\"", "\"p66\"", Moves),
             ("an associated function through a parameter", "let _ = 7", "let _ = 77", Moves),
             ("the alias", "type Alias = P", "type Alias = Q", Moves),
-            ("another type's constant", "q800", "q801", Stays),
+            ("the constant of another impl of a reached trait", "q800", "q801", Moves),
         ],
     );
 }
