@@ -246,6 +246,12 @@ impl Cache {
         self.0.node_budget.store(calls, Ordering::Relaxed);
     }
 
+    /// From walks through how many calls a flat form is made. For tests: by default only large ones are worth it.
+    #[doc(hidden)]
+    pub fn set_least_cover(&self, calls: usize) {
+        self.graph().set_least_cover(calls);
+    }
+
     /// Tells this cache from all others that this process has had.
     pub(crate) fn number(&self) -> usize {
         self.0.number

@@ -121,6 +121,7 @@ fn verify(
     if let Some(memo) = &known {
         match sweep(place, node, effort) {
             Some(true) => {
+                place.graph.settle();
                 if let Some(hit) = verified(place, node, call, Some(key)) {
                     return Some(hit);
                 }
@@ -183,7 +184,7 @@ pub(crate) fn bring(place: &Place, call: CallId) -> Option<Hit> {
 /// revision.
 fn sweep(place: &Place, root: NodeId, effort: Effort) -> Option<bool> {
     let pilot = thread::with(|thread| thread.pilot.clone());
-    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot) else { return Some(false) };
+    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot, place.top) else { return Some(false) };
     loop {
         let went = sweep.go(&place.revision);
         for (call, cut) in sweep.found.drain(..) {
@@ -215,7 +216,8 @@ fn sweep(place: &Place, root: NodeId, effort: Effort) -> Option<bool> {
                 break;
             }
         }
-        if !helped {
+        // The short way says nothing of what today's program makes of a call that fails.
+        if !helped && !sweep.walk() {
             break Some(false);
         }
     }
@@ -321,8 +323,10 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
                 None => place.cache.ask(|store| store.newest(&call))??,
             };
             let definition = registry::find(&record.identity)?;
-            let hit = recall(place, definition, &record.identity)
-                .and_then(|()| verified(place, node, call, Some(key)));
+            let hit = recall(place, definition, &record.identity).and_then(|()| {
+                place.graph.settle();
+                verified(place, node, call, Some(key))
+            });
             if hit.is_none() {
                 place.revision.set_failed(place.cache.number(), call);
             }

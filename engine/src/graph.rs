@@ -9,7 +9,7 @@
 //! answered from traces. So nobody is cancelled and nobody waits for a newer or older picture.
 //!
 //! Invariant: a clean node's inputs have the digests it observed, and its callees are clean and have the results
-//! it observed.
+//! it observed; except above calls that are pending (`cover`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +18,7 @@ use fleche_store::{Bytes, CallId, CallKey, Dependency, Digest, Edge, Stored};
 use foldhash::HashMap;
 use parking_lot::RwLock;
 
+use crate::cover::{self, CoverId, Covers};
 use crate::files::Files;
 use crate::frame::{Dep, Seen};
 use crate::input::InputId;
@@ -38,7 +39,7 @@ pub(crate) fn count_change() -> u64 {
 }
 
 /// A node's place in its graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NodeId(u32);
 
 /// What a node depends on.
@@ -90,6 +91,8 @@ pub(crate) struct Node {
     pub(crate) ran: u64,
     /// The thread of control that verifies it in a sweep; 0 for none. A hint: of two, the last to come is named.
     pub(crate) active: u64,
+    /// The cover that it is in.
+    pub(crate) cover: CoverId,
     /// May hold nodes that have ceased to depend on this one; that costs a verification, no more.
     dependents: Vec<NodeId>,
 }
@@ -109,6 +112,9 @@ pub(crate) struct Nodes {
     /// From a function and the canonical bytes of its arguments straight to the node.
     short_cuts: HashMap<Box<[u8]>, (NodeId, CallKey)>,
     pub(crate) inputs: HashMap<InputId, InputNode>,
+    pub(crate) covers: Covers,
+    /// A walk through so many calls makes a cover.
+    pub(crate) least_cover: usize,
     /// The last change of an input's digest, and the revision that saw it.
     last_change: u64,
     changer: u64,
@@ -155,6 +161,7 @@ impl Nodes {
             looked: AtomicU64::new(0),
             ran: 0,
             active: 0,
+            cover: 0,
             dependents: Vec::new(),
         });
         self.by_call.insert(call, id);
@@ -164,6 +171,9 @@ impl Nodes {
     fn peek(&self, id: NodeId, key: Option<CallKey>, revision: &Revision) -> Result<Option<Hit>, Diverged> {
         if self.diverged(revision) {
             return Err(Diverged);
+        }
+        if !self.covers.are_settled() {
+            return Ok(None);
         }
         let node = self.node(id);
         let Some(memo) = &node.memo else { return Ok(None) };
@@ -182,7 +192,7 @@ impl Nodes {
     fn peek_now(&self, id: NodeId, key: CallKey) -> Option<Hit> {
         let node = self.node(id);
         let memo = node.memo.as_ref().filter(|memo| memo.key == key)?;
-        let holds = node.clean && !node.external;
+        let holds = node.clean && !node.external && self.covers.are_settled();
         holds.then(|| Hit { result: memo.result, value: memo.value.clone(), ran: false, known: false })
     }
 
@@ -207,8 +217,13 @@ impl Nodes {
         })
     }
 
-    /// Marks everything above as to be verified.
-    fn push_dirt(&mut self, mut above: Vec<NodeId>) {
+    /// Who may depend on the node.
+    pub(crate) fn dependents(&self, id: NodeId) -> &[NodeId] {
+        &self.node(id).dependents
+    }
+
+    /// Marks these and everything above as to be verified.
+    pub(crate) fn push_dirt(&mut self, mut above: Vec<NodeId>) {
         while let Some(id) = above.pop() {
             let node = self.node_mut(id);
             // What is above a dirty node is dirty already.
@@ -306,7 +321,13 @@ impl To {
 
 impl Graph {
     pub(crate) fn new() -> Self {
-        Self { nodes: RwLock::default() }
+        let nodes = Nodes { least_cover: cover::LEAST, ..Nodes::default() };
+        Self { nodes: RwLock::new(nodes) }
+    }
+
+    /// Makes covers of walks through that many calls.
+    pub(crate) fn set_least_cover(&self, calls: usize) {
+        self.nodes.write().least_cover = calls;
     }
 
     /// How many calls it knows.
@@ -367,6 +388,13 @@ impl Graph {
         self.nodes.read().peek(id, key, revision)
     }
 
+    /// Marks what waits to be marked, so that a look says what is known and not that it is unsettled.
+    pub(crate) fn settle(&self) {
+        if !self.nodes.read().covers.are_settled() {
+            self.nodes.write().flush();
+        }
+    }
+
     /// What is known of the call, whether or not it holds.
     pub(crate) fn memo(&self, id: NodeId) -> Option<Memo> {
         self.nodes.read().node(id).memo.clone()
@@ -389,13 +417,21 @@ impl Graph {
         if nodes.diverged(revision) {
             return;
         }
+        if !nodes.covers.wait_for(id) {
+            nodes.flush();
+        }
         let node = nodes.node_mut(id);
         let before = node.memo.take();
         if ran {
             node.ran = revision.stamp();
         }
         let changed = before.as_ref().is_none_or(|before| before.result.digest != memo.result.digest);
-        nodes.enter(id, &memo.links, before.as_ref().map_or(&[], |before| &before.links));
+        let links_before = before.as_ref().map_or(&[][..], |before| &before.links);
+        if !links_before.iter().map(|link| link.to).eq(memo.links.iter().map(|link| link.to)) {
+            let cover = nodes.node(id).cover;
+            nodes.covers.remove(cover);
+        }
+        nodes.enter(id, &memo.links, links_before);
         let (links, value) = (memo.links.clone(), memo.value.clone());
         nodes.node_mut(id).memo = Some(Memo { value: None, ..memo });
         if let Some(value) = value {
@@ -406,16 +442,20 @@ impl Graph {
             let above = nodes.node(id).dependents.clone();
             nodes.push_dirt(above);
         }
+        nodes.covers.settle(id);
     }
 
     /// Forgets what is known of a call; what is above it is to be verified.
     pub(crate) fn forget(&self, call: CallId) {
         let mut nodes = self.nodes.write();
         let Some(id) = nodes.by_call.get(&call).copied() else { return };
+        nodes.flush();
         let node = nodes.node_mut(id);
+        let cover = node.cover;
         node.memo = None;
         node.clean = false;
         let above = node.dependents.clone();
+        nodes.covers.remove(cover);
         nodes.push_dirt(above);
     }
 
@@ -464,7 +504,7 @@ impl Graph {
         let above = known.dependents.clone();
         nodes.last_change = count_change();
         nodes.changer = 0;
-        nodes.push_dirt(above);
+        nodes.suspect(&above);
     }
 
     /// Takes note of an input's digest in a revision, and pushes dirt if that is news.
@@ -486,7 +526,7 @@ impl Graph {
         };
         nodes.last_change = count_change();
         nodes.changer = revision.stamp();
-        nodes.push_dirt(above);
+        nodes.suspect(&above);
     }
 }
 

@@ -45,6 +45,7 @@ mod cache;
 mod call;
 mod code;
 mod config;
+mod cover;
 mod demand;
 pub mod dynamic;
 pub mod env;

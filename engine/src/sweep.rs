@@ -3,12 +3,15 @@
 //! A sweep walks down in trace order, with a stack of its own, and marks as clean what it finds to hold. Where it
 //! cannot go on it stops at an obstacle (an input to be looked at, a call to be brought up to date) and is resumed
 //! when that is out of the way. It holds the graph's lock while it walks and must never call anything outside.
+//!
+//! A sweep of a call that has a cover first tries the short way, straight to the one call that an edit concerns.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fleche_store::CallId;
 
+use crate::cover::Short;
 use crate::flight::Pilot;
 use crate::graph::{Diverged, Graph, Link, NodeId, Nodes, To};
 use crate::input::InputId;
@@ -31,6 +34,16 @@ pub(crate) struct Sweep<'a> {
     pilots: Vec<u64>,
     /// Calls that were found to hold, and whether one below them was recomputed for that.
     pub(crate) found: Vec<(CallId, bool)>,
+    root: NodeId,
+    /// The short way is still open.
+    short: bool,
+    /// So many of the cover's inputs were looked at.
+    looked: usize,
+    /// The call that the short way led to.
+    direct: Option<NodeId>,
+    /// Called at top level: worth a cover if many calls were walked through.
+    top: bool,
+    walked: usize,
 }
 
 struct Step {
@@ -45,9 +58,19 @@ struct Step {
 
 impl<'a> Sweep<'a> {
     /// A sweep of `root`. `None` if nothing is known of it.
-    pub(crate) fn new(graph: &'a Graph, root: NodeId, pilot: &Pilot) -> Option<Self> {
-        let mut sweep =
-            Self { graph, stack: Vec::new(), pilots: pilot.upwards().collect(), found: Vec::new() };
+    pub(crate) fn new(graph: &'a Graph, root: NodeId, pilot: &Pilot, top: bool) -> Option<Self> {
+        let mut sweep = Self {
+            graph,
+            stack: Vec::new(),
+            pilots: pilot.upwards().collect(),
+            found: Vec::new(),
+            root,
+            short: true,
+            looked: 0,
+            direct: None,
+            top,
+            walked: 0,
+        };
         sweep.push(&mut graph.nodes.write(), root).then_some(sweep)
     }
 
@@ -56,6 +79,7 @@ impl<'a> Sweep<'a> {
         let Some(memo) = &node.memo else { return false };
         let links = memo.links.clone();
         let active_before = std::mem::replace(&mut node.active, self.pilots[0]);
+        self.walked += 1;
         self.stack.push(Step { node: id, links, next: 0, cut: false, external: false, active_before });
         true
     }
@@ -77,6 +101,50 @@ impl<'a> Sweep<'a> {
         self.pop(&mut graph.nodes.write());
     }
 
+    /// Gives the short way up; false if it was not being tried.
+    pub(crate) fn walk(&mut self) -> bool {
+        self.direct = None;
+        std::mem::take(&mut self.short)
+    }
+
+    /// Tries the short way from the root. `Some`: what to do about it outside.
+    fn try_short(&mut self, nodes: &mut Nodes, revision: &Revision) -> Option<Obstacle> {
+        let mut cut = false;
+        if let Some(id) = self.direct.take().filter(|id| nodes.node(*id).ran == revision.stamp()) {
+            for above in nodes.holding_above(id) {
+                if above == self.root {
+                    cut = true;
+                } else {
+                    self.found.push((nodes.node(above).call, true));
+                }
+            }
+        }
+        match nodes.short_way(self.root, &mut self.looked, revision) {
+            Short::Look(input) => return Some(Obstacle::Look(input)),
+            Short::Into(id) if id != self.root && !self.pilots.contains(&nodes.node(id).active) => {
+                if self.push(nodes, id) {
+                    self.direct = Some(id);
+                    return None;
+                }
+            }
+            Short::Holds => {
+                let root = nodes.node(self.root);
+                root.looked.store(revision.stamp(), Ordering::Release);
+                self.found.push((root.call, cut));
+                self.pop(nodes);
+                return None;
+            }
+            Short::Into(_) | Short::Walk => {}
+        }
+        let root = nodes.node(self.root);
+        if cut && root.is_current(revision) {
+            root.looked.store(revision.stamp(), Ordering::Release);
+            self.found.push((root.call, true));
+        }
+        self.walk();
+        None
+    }
+
     /// Walks on; `None` once the root is known to hold.
     pub(crate) fn go(&mut self, revision: &Revision) -> Result<Option<Obstacle>, Diverged> {
         let graph = self.graph;
@@ -84,7 +152,25 @@ impl<'a> Sweep<'a> {
         if nodes.diverged(revision) {
             return Err(Diverged);
         }
-        'nodes: while let Some(step) = self.stack.last_mut() {
+        let at_root = self.stack.len() == 1;
+        // What waits may lie below a call that is marked as clean, unless it is where this walk began.
+        let harmless = nodes.covers.wait_for(self.root)
+            || self.direct.is_some_and(|id| nodes.covers.wait_for(id))
+            || (self.short && at_root);
+        if !harmless {
+            nodes.flush();
+        }
+        'nodes: while !self.stack.is_empty() {
+            if self.short && self.stack.len() == 1 {
+                if let Some(obstacle) = self.try_short(&mut nodes, revision) {
+                    return Ok(Some(obstacle));
+                }
+                if !self.short && !nodes.covers.wait_for(self.root) {
+                    nodes.flush();
+                }
+                continue;
+            }
+            let Some(step) = self.stack.last_mut() else { break };
             let node = nodes.node(step.node);
             if node.is_current(revision) {
                 self.pop(&mut nodes);
@@ -136,6 +222,7 @@ impl<'a> Sweep<'a> {
                 step.next += 1;
             }
             let (id, cut, external) = (step.node, step.cut, step.external);
+            nodes.covers.settle(id);
             let node = nodes.node_mut(id);
             node.clean = true;
             node.looked.store(revision.stamp(), Ordering::Release);
@@ -144,6 +231,10 @@ impl<'a> Sweep<'a> {
                 nodes.push_external(id);
             }
             self.pop(&mut nodes);
+        }
+        if self.top && self.walked >= nodes.least_cover && nodes.node(self.root).clean {
+            nodes.cover(self.root);
+            self.walked = 0;
         }
         Ok(None)
     }

@@ -218,10 +218,12 @@ struct Bench {
     scope: Option<fleche::Scope>,
     ran: Arc<Mutex<Vec<usize>>>,
     input: Input<Option<u8>>,
+    /// Flat forms from walks through so many calls: the programs are too small for the usual ones.
+    least_cover: Option<usize>,
 }
 
 impl Bench {
-    fn new(program: &Program, on_disk: bool) -> Self {
+    fn new(program: &Program, on_disk: bool, least_cover: Option<usize>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let input = Input::new(format!("{}", dir.path().display()), None).unwrap();
         PROGRAMS.lock().unwrap().insert(dir.path().to_path_buf(), (Arc::new(program.clone()), input.clone()));
@@ -230,7 +232,7 @@ impl Bench {
         } else {
             Cache::with_store(fleche::Store::memory(), dir.path())
         };
-        let mut bench = Self { dir, cache, scope: None, ran: Arc::default(), input };
+        let mut bench = Self { dir, cache, scope: None, ran: Arc::default(), input, least_cover };
         bench.enter();
         bench
     }
@@ -248,6 +250,9 @@ impl Bench {
     fn enter(&mut self) {
         self.scope = None;
         self.scope = Some(fleche::cache(&self.cache).unwrap());
+        if let Some(calls) = self.least_cover {
+            self.cache.set_least_cover(calls);
+        }
         let ran = self.ran.clone();
         self.cache.subscribe(move |event| {
             if let Fate::Ran { .. } = event.fate {
@@ -273,8 +278,8 @@ impl Drop for Bench {
     }
 }
 
-fn check(program: &Program, steps: &[Step], on_disk: bool) {
-    let mut bench = Bench::new(program, on_disk);
+fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<usize>) {
+    let mut bench = Bench::new(program, on_disk, least_cover);
     let dir = bench.dir.path().to_path_buf();
     let mut files = [None; FILES];
     let mut recorded: HashMap<usize, Vec<Vec<Observed>>> = HashMap::new();
@@ -403,7 +408,8 @@ proptest! {
         program in program(),
         steps in prop::collection::vec(step(), 1..40),
         on_disk: bool,
+        least_cover in prop_oneof![Just(None), (0..4_usize).prop_map(Some)],
     ) {
-        check(&program, &steps, on_disk);
+        check(&program, &steps, on_disk, least_cover);
     }
 }
