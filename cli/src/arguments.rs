@@ -43,9 +43,9 @@ pub enum Command {
     Rerun(Rerun),
     /// Show which tasks are up to date; exits with 1 if one is not.
     Status(Status),
-    /// Show what is different from the last success of a task.
+    /// Show what is different from the last success of a task, or from what a recorded call observed.
     Why(Why),
-    /// Show which task reads from which.
+    /// Show which task reads from which, or what a recorded call depends on.
     Graph(Graph),
     /// List the tasks with their descriptions.
     List(List),
@@ -162,8 +162,16 @@ pub struct Status {
 /// `fleche why`.
 #[derive(Debug, Args)]
 pub struct Why {
-    /// A task, or an instance such as plot[oslo].
+    /// A task, with all its instances, or one such as plot[oslo]; or the digest of a recorded call, as `query` shows
+    /// it.
+    #[arg(value_name = "TASK|DIGEST")]
     pub task: String,
+    /// The directory of the cache, for calls of a program that has no fleche.toml.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// What a graph is drawn as.
@@ -189,6 +197,15 @@ pub enum Drawing {
 pub struct Graph {
     /// Only these tasks and those above them [default: all].
     pub tasks: Vec<String>,
+    /// Draw what this recorded call depends on, down to the inputs, instead of tasks.
+    #[arg(long, value_name = "DIGEST", conflicts_with = "tasks")]
+    pub calls: Option<String>,
+    /// With --calls: draw the calls that depend on it instead.
+    #[arg(long, requires = "calls")]
+    pub dependents: bool,
+    /// With --calls: the directory of the cache, for calls of a program that has no fleche.toml.
+    #[arg(long, value_name = "DIR", requires = "calls")]
+    pub cache: Option<PathBuf>,
     /// What to draw.
     #[arg(long, value_enum, default_value_t)]
     pub format: Drawing,
@@ -220,6 +237,12 @@ pub struct Log {
 pub struct Query {
     /// Only records with this in the name, the module or the package.
     pub name: Option<String>,
+    /// Only calls that depend on this file, directly or through others.
+    #[arg(long, value_name = "FILE")]
+    pub depends_on: Option<PathBuf>,
+    /// The directory of the cache, for calls of a program that has no fleche.toml.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// At most so many.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,

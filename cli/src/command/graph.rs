@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{Result, Session};
+use super::{Result, Session, recorded};
 use crate::arguments::{Drawing, Graph};
 use crate::console::{Console, FAINT};
 use crate::drawing::svg;
@@ -17,6 +17,10 @@ const PAGE: &str = include_str!("graph.html");
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Graph) -> Result {
+    if let Some(call) = &arguments.calls {
+        let cache = arguments.cache.as_deref();
+        return recorded::graph(session, call, arguments.dependents, cache, arguments.format);
+    }
     let plan = session.project()?.plan;
     let roots = if arguments.tasks.is_empty() {
         (0..plan.tasks.len()).collect()

@@ -11,6 +11,7 @@ pub mod init;
 pub mod list;
 pub mod log;
 pub mod query;
+pub mod recorded;
 pub mod rerun;
 pub mod run;
 pub mod show;

@@ -6,30 +6,38 @@ use std::sync::Arc;
 use fleche_store::Record;
 use serde_json::json;
 
-use super::{Result, Session, moment, store};
+use super::{Result, Session, moment, recorded};
 use crate::arguments::{Format, Query};
 use crate::console::{FAINT, NAME, table};
-use crate::diagnostic::Diagnostic;
 use crate::host::Exit;
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Query) -> Result {
-    let project = session.project()?;
-    let (_cache, store) = store(&project, false)?;
+    let (cache, store) = recorded::cache(session, arguments.cache.as_deref())?;
     let mut records: Vec<Arc<Record>> = Vec::new();
     let wanted = arguments.name.as_deref().unwrap_or_default();
-    store
-        .for_each_record(&mut |record| {
-            let identity = &record.identity;
-            if [&identity.function, &identity.module, &identity.package]
-                .iter()
-                .any(|name| name.contains(wanted))
-            {
-                records.push(record);
+    let mut take = |record: Arc<Record>| {
+        let identity = &record.identity;
+        if [&identity.function, &identity.module, &identity.package].iter().any(|name| name.contains(wanted))
+        {
+            records.push(record);
+        }
+        ControlFlow::Continue(())
+    };
+    match &arguments.depends_on {
+        // Only what depends on the file is read, however large the cache is.
+        Some(file) => {
+            let inputs = cache.inputs_at(session.directory.join(file));
+            let graph = fleche::recorded::Recorded::of(&store).dependents(inputs);
+            for call in graph.map_err(|error| recorded::unreadable(&error))?.calls() {
+                let newest = store.newest(&call.id).map_err(|error| recorded::unreadable(&error))?;
+                if let Some(record) = newest {
+                    let _ = take(record);
+                }
             }
-            ControlFlow::Continue(())
-        })
-        .map_err(|error| vec![Diagnostic::new(format!("the cache cannot be read: {error}"))])?;
+        }
+        None => store.for_each_record(&mut take).map_err(|error| recorded::unreadable(&error))?,
+    }
     records.sort_by_key(|record| std::cmp::Reverse(record.clock));
     records.truncate(arguments.limit);
     let console = &session.host.console;

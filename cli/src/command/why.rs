@@ -5,25 +5,36 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fleche_store::Record;
+use serde_json::json;
 
-use super::{Result, Session, bring, enter, only_one};
-use crate::arguments::Why;
+use super::{Result, Session, bring, enter, recorded};
+use crate::arguments::{Format, Why};
 use crate::console::table;
 use crate::difference::{Comparison, compare};
 use crate::execute::{Context, Prepared, reason_without_change};
 use crate::host::Exit;
 use crate::plan::{Plan, Relation, TaskId};
-use crate::project::Access;
-use crate::report::change_as_row;
+use crate::project::{Access, Project};
+use crate::report::{change_as_json, change_as_row};
 use crate::spec::Success;
 use crate::standing::{self, Standing};
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Why) -> Result {
+    let name = &arguments.task;
+    let a_call = || recorded::why(session, name, arguments.cache.as_deref(), arguments.format);
+    if arguments.cache.is_some() || Project::locate(&session.directory, session.file.as_deref()).is_err() {
+        return a_call();
+    }
     let project = session.project()?;
     let plan = &project.plan;
-    let id = only_one(plan, &arguments.task).map_err(|error| vec![error])?;
-    let tasks = plan.with_all_above(&[id]);
+    let named = match plan.find(name) {
+        Ok(named) => named.to_vec(),
+        // A task's name goes before a digest that looks like it.
+        Err(_) if name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => return a_call(),
+        Err(error) => return Err(vec![error]),
+    };
+    let tasks = plan.with_all_above(&named);
     let cache = project.cache(Access::Look).map_err(|error| vec![error])?;
     let _scope = enter(&cache)?;
     let context = session.context(&project, &cache);
@@ -31,9 +42,26 @@ pub fn run(session: &Session<'_>, arguments: &Why) -> Result {
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let standing = standing::all(&context, &tasks).remove(&id).unwrap_or(Standing::Group);
+    let mut standings = standing::all(&context, &tasks);
+    for id in &named {
+        let standing = standings.remove(id).unwrap_or(Standing::Group);
+        let text = match arguments.format {
+            Format::Json => format!("{}\n", as_json(&context, *id, &standing)),
+            Format::Text => {
+                // Of several instances each has its name above.
+                let head =
+                    if named.len() > 1 { format!("{}: ", plan.tasks[*id].name) } else { String::new() };
+                format!("{head}{}", one(session, &context, *id, &standing))
+            }
+        };
+        session.host.console.print(&text);
+    }
+    Ok(Exit::Done)
+}
+
+fn one(session: &Session<'_>, context: &Context<'_>, id: TaskId, standing: &Standing) -> String {
     let mut text = String::new();
-    match &standing {
+    match standing {
         Standing::Group => text.push_str("nothing to run; it only names other tasks\n"),
         Standing::Always => {
             text.push_str(
@@ -43,15 +71,35 @@ pub fn run(session: &Session<'_>, arguments: &Why) -> Result {
         Standing::Broken(message) => {
             let _ = writeln!(text, "would fail: {message}");
         }
-        Standing::Fresh(_) | Standing::Restorable(..) => settled(session, &context, id, &standing, &mut text),
-        Standing::Stale(prepared) => stale(session, &context, id, prepared, &mut text),
-        Standing::Pending(above) => pending(session, &context, id, above, &mut text),
+        Standing::Fresh(_) | Standing::Restorable(..) => settled(session, context, id, standing, &mut text),
+        Standing::Stale(prepared) => stale(session, context, id, prepared, &mut text),
+        Standing::Pending(above) => pending(session, context, id, above, &mut text),
     }
     if matches!(standing, Standing::Stale(_) | Standing::Pending(_)) {
-        then(plan, id, &mut text);
+        then(context.plan, id, &mut text);
     }
-    session.host.console.print(&text);
-    Ok(Exit::Done)
+    text
+}
+
+fn as_json(context: &Context<'_>, id: TaskId, standing: &Standing) -> serde_json::Value {
+    let task = &context.plan.tasks[id];
+    let now;
+    let prepared = if let Standing::Stale(prepared) = standing {
+        Some(&**prepared)
+    } else {
+        now = context.prepare(id, &|_| None).ok();
+        now.as_ref()
+    };
+    let last = prepared.and_then(|prepared| Some((prepared, last_success(prepared)?)));
+    let changes = last.as_ref().map(|(prepared, (_, then))| {
+        compare(&context.plan.root, task, prepared, then, context.cache.store()).changes
+    });
+    let changes: Vec<_> = changes.iter().flatten().map(change_as_json).collect();
+    json!({
+        "task": task.name, "standing": standing.word(), "changes": changes,
+        "against": last.as_ref().map(|(_, (record, _))| record.key.to_string()),
+        "since_ms": last.as_ref().map(|(_, (record, _))| record.created_ms),
+    })
 }
 
 fn settled(session: &Session<'_>, context: &Context<'_>, id: TaskId, standing: &Standing, text: &mut String) {

@@ -9,6 +9,7 @@ mod environment;
 mod failure;
 mod manifest;
 mod oracle;
+mod recorded;
 mod rerun;
 mod restore;
 mod run;

@@ -45,7 +45,8 @@ fn it_forces_what_is_above_and_tells_what_is_invalid_below() {
     let ended = project.fleche(&["rerun", "mid", "-j1"]);
     assert_eq!(
         redacted(&ended.out),
-        "ran       random  [time]\nran       same  [time], same result\nran       mid  [time]\n3 ran · [time]\ninvalid now  end\n"
+        "ran       random  [time]\nran       same  [time], same result\nran       mid  [time]\n3 ran · [time]\n\
+         not deterministic  random: another result of the same command and inputs\ninvalid now  end\n"
     );
     assert_eq!(project.run(), ["hit random", "hit same", "hit mid", "ran end", "hit side", "hit last"]);
 }
