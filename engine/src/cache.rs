@@ -18,6 +18,7 @@ use crate::input::{self, Input};
 use crate::overlay::Overlay;
 use crate::recorded::Recorded;
 use crate::rerun;
+use crate::tree::selection::Selection;
 
 /// The caches of this process, for whoever must tell them all of a change.
 static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
@@ -168,7 +169,8 @@ impl Cache {
             Input::Link(path.clone()),
         ];
         for directory in above {
-            inputs.push(Input::Tree(directory.to_path_buf()));
+            inputs.push(Input::Tree(Arc::new(Selection::everything(directory.to_path_buf()))));
+            inputs.push(Input::Tree(Arc::new(Selection::listing(directory.to_path_buf()))));
             if directory != path {
                 inputs.push(Input::Entry(directory.to_path_buf()));
             }

@@ -17,6 +17,8 @@ use crate::input::{self, Input, InputId, absent, is_absence};
 use crate::overlay::{Layer, Shade};
 use crate::stamp::Stamp;
 use crate::system::{Handle, Kind, Status, System};
+use crate::tree::Trees;
+use crate::tree::selection::Selection;
 
 /// The project's files: where its root is, what lies over them, and the digests already known.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(crate) struct Files {
     layer: Layer,
     known: Mutex<HashMap<Stamp, Digest>>,
     store: Option<Store>,
+    trees: Trees,
 }
 
 /// Notes of this kind in the store map a stamp to the digest of what the file held.
@@ -82,7 +85,14 @@ impl Files {
 
     /// The same, through a door of the caller's.
     pub(crate) fn over(system: System, root: PathBuf, store: Option<Store>) -> Self {
-        Self { root, system, layer: Layer::default(), known: Mutex::new(HashMap::new()), store }
+        Self {
+            root,
+            system,
+            layer: Layer::default(),
+            known: Mutex::new(HashMap::new()),
+            store,
+            trees: Trees::default(),
+        }
     }
 
     /// The project's root.
@@ -119,7 +129,7 @@ impl Files {
         match &*id.input() {
             Input::File(path) => self.digest(path).ok(),
             Input::Entry(path) => self.entry(path).ok(),
-            Input::Tree(path) => self.tree(path).ok(),
+            Input::Tree(selection) => self.tree_digest(selection).ok(),
             Input::Status(path, follow) => self.status_digest(path, *follow).ok(),
             Input::Exists(path) => self.exists_digest(path).ok(),
             Input::Modified(path, follow) => self.modified_digest(path, *follow).ok(),
@@ -147,7 +157,9 @@ impl Files {
             Shade::Directory { through: false } => Place::Directory,
             Shade::Directory { through: true } => match self.system.status(&resolved) {
                 Ok(status) if status.kind == Kind::Directory => Place::Disk(Cow::Owned(resolved)),
-                _ => Place::Directory,
+                Ok(_) => Place::Directory,
+                Err(error) if is_absence(&error) => Place::Directory,
+                Err(error) => return Err(error),
             },
         })
     }
@@ -347,40 +359,60 @@ impl Files {
         Some(digest)
     }
 
-    /// Takes note that the path, or something below it, may have changed.
-    #[expect(clippy::unused_self, reason = "trees will listen")]
-    pub(crate) fn mark(&self, _path: &Path) {}
-
-    /// The Merkle digest of a directory: of each entry its name, kind and content, in order of names.
-    /// A file in its place gives the file's digest, nothing gives the marker of absence.
-    pub(crate) fn tree(&self, path: &Path) -> io::Result<Digest> {
-        let status = match self.system.status(path) {
-            Ok(status) => status,
-            Err(error) if is_absence(&error) => return Ok(absent()),
-            Err(error) => return Err(error),
-        };
-        if status.kind != Kind::Directory {
-            return self.content(path, &status);
+    /// The digest of a file in a tree, and its stamp if that was settled at `now`, before `status` was taken.
+    pub(crate) fn read_digest(
+        &self,
+        path: &Path,
+        status: &Status,
+        now: SystemTime,
+    ) -> io::Result<(Digest, Stamp)> {
+        let keep = |stamp: Stamp| if stamp.is_settled(now) { stamp } else { Stamp::NONE };
+        if let Some(known) = self.known.lock().get(&status.stamp) {
+            return Ok((*known, keep(status.stamp)));
         }
-        let folder = self.system.folder(path)?;
-        let mut hasher = blake3::Hasher::new_derive_key("fleche 2026 directory tree");
-        for (name, _) in folder.names()? {
-            let path = path.join(&name);
-            let status = folder.status(&name, false)?;
-            let (kind, content) = match status.kind {
-                Kind::Link => (b'l', Digest::of(&input::path_bytes(&self.system.link(&path)?))),
-                Kind::Directory => (b'd', self.tree(&path)?),
-                _ if status.is_executable() => (b'x', self.content(&path, &status)?),
-                _ => (b'f', self.content(&path, &status)?),
-            };
-            let name = input::path_bytes(Path::new(&name));
-            hasher.update(&(name.len() as u64).to_le_bytes());
-            hasher.update(&name);
-            hasher.update(&[kind]);
-            hasher.update(content.as_bytes());
-        }
-        Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
+        let (mut file, before) = self.open_file(path)?;
+        let digest = hash(&mut file)?;
+        let same = before.stamp == status.stamp && file.status()?.stamp == before.stamp;
+        Ok((digest, if same { keep(status.stamp) } else { Stamp::NONE }))
     }
+
+    /// Whether a tree can be there.
+    pub(crate) fn base(&self, path: &Path) -> io::Result<Base> {
+        let (kind, only_overlay) = match self.place(path, true)? {
+            Place::Disk(path) => match self.system.status(&path) {
+                Ok(status) => (status.kind, false),
+                Err(error) if is_absence(&error) => return Ok(Base::Absent),
+                Err(error) => return Err(error),
+            },
+            Place::Content(..) => (Kind::File, false),
+            Place::Absent => return Ok(Base::Absent),
+            Place::Directory => (Kind::Directory, true),
+        };
+        Ok(if kind == Kind::Directory { Base::Directory { only_overlay } } else { Base::File })
+    }
+
+    pub(crate) fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// The digest of all that is at a path: see [`Selection::everything`].
+    pub(crate) fn tree(&self, path: &Path) -> io::Result<Digest> {
+        self.tree_digest(&Arc::new(Selection::everything(input::whole(path))))
+    }
+}
+
+/// What is where a tree should be.
+pub(crate) enum Base {
+    Absent,
+    /// Or anything else that is no directory.
+    File,
+    Directory {
+        only_overlay: bool,
+    },
 }
 
 /// An open file, or its bytes.

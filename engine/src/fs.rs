@@ -11,6 +11,7 @@
 mod file;
 mod map;
 mod metadata;
+mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use fleche_store::Digest;
 pub use self::file::File;
 pub use self::map::{Map, map};
 pub use self::metadata::Metadata;
+pub use self::walk::{DirEntry, Entries, FileType, Glob, ReadDir, Tree, Walk, glob, read_dir, walk};
 use crate::frame::{Dep, Taint};
 use crate::graph;
 use crate::input::{self, Input, InputId};
@@ -317,11 +319,9 @@ fn failed(place: &Place, path: &Path, input: InputId, error: io::Error) -> io::E
         return error;
     }
     let absent = input::is_absence(&error);
-    let is_directory =
-        || place.cache.files().find(&absolute(path), true).is_ok_and(|found| found.kind() == Kind::Directory);
     if absent && !input::wants_directory(path) {
         observed(place, path, input, input::absent());
-    } else if (absent || is_directory())
+    } else if (absent || error.kind() == io::ErrorKind::IsADirectory)
         && let Some(digest) = graph::look(place, input)
     {
         // A directory in the file's place, or a file where a slash asks for a directory, is a state that can be

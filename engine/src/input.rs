@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 
 use crate::files::Found;
 use crate::system::Kind;
+use crate::tree::selection::{self, Rule, Selection};
 
 /// Something that can be read from outside. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,8 +23,8 @@ pub(crate) enum Input {
     File(PathBuf),
     /// A file's content and whether it may be executed, or all that is in a directory: what a task is given.
     Entry(PathBuf),
-    /// A directory's whole content: names, kinds, link texts, executable bits and file contents.
-    Tree(PathBuf),
+    /// A directory, or what a walk or a glob finds in it.
+    Tree(Arc<Selection>),
     /// Kind, length and permissions; of what a link leads to, or of the link.
     Status(PathBuf, bool),
     /// Whether there is something at the end of all links.
@@ -68,6 +69,7 @@ const LINK_MODIFIED: u16 = 9;
 const LINK: u16 = 10;
 const VARIABLE: u16 = 11;
 const ENTRY: u16 = 12;
+const SELECTION: u16 = 13;
 
 impl Input {
     /// Its number: the same for the same input, in whichever cache.
@@ -86,16 +88,27 @@ impl Input {
         id
     }
 
+    /// Whether a change of what lies at this path itself, which goes by the same links, may change the input. For
+    /// watchers; wide rather than narrow.
+    #[allow(dead_code, reason = "for watchers")]
+    pub(crate) fn is_touched_by(&self, path: &Path) -> bool {
+        match self {
+            Self::Tree(selection) => selection.base.starts_with(path) || selection.is_touched_by(path),
+            Self::Entry(entry) => entry.starts_with(path) || path.starts_with(entry),
+            _ => self.path().is_some_and(|own| own.starts_with(path)),
+        }
+    }
+
     /// The path that it is about.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path)
             | Self::Entry(path)
-            | Self::Tree(path)
             | Self::Status(path, _)
             | Self::Exists(path)
             | Self::Modified(path, _)
             | Self::Link(path) => Some(path),
+            Self::Tree(selection) => Some(&selection.base),
             Self::Variable(_) | Self::WorkingDirectory(_) | Self::Named(_) => None,
         }
     }
@@ -106,7 +119,11 @@ impl Input {
         match self {
             Self::File(path) => (FILE, relative(path)),
             Self::Entry(path) => (ENTRY, relative(path)),
-            Self::Tree(path) => (TREE, relative(path)),
+            Self::Tree(selection) if selection.rule == Rule::Everything => (TREE, relative(&selection.base)),
+            Self::Tree(selection) => {
+                let base = selection.base.strip_prefix(root).unwrap_or(&selection.base);
+                (SELECTION, selection.name(base))
+            }
             Self::Status(path, true) => (STATUS, relative(path)),
             Self::Status(path, false) => (LINK_STATUS, relative(path)),
             Self::Exists(path) => (EXISTS, relative(path)),
@@ -125,7 +142,8 @@ impl Input {
         Some(match kind {
             FILE => Self::File(path()?),
             ENTRY => Self::Entry(path()?),
-            TREE => Self::Tree(path()?),
+            TREE => Self::Tree(Arc::new(Selection::everything(path()?))),
+            SELECTION => Self::Tree(Arc::new(Selection::parse(root, name)?)),
             STATUS => Self::Status(path()?, true),
             LINK_STATUS => Self::Status(path()?, false),
             EXISTS => Self::Exists(path()?),
@@ -162,6 +180,7 @@ pub(crate) fn describe(kind: u16, name: &[u8]) -> String {
     match kind {
         FILE | ENTRY => path(),
         TREE => format!("{}/**", path()),
+        SELECTION => selection::describe(name),
         STATUS | LINK_STATUS => format!("metadata of {}", path()),
         EXISTS => format!("existence of {}", path()),
         MODIFIED | LINK_MODIFIED => format!("time of {}", path()),
@@ -194,6 +213,11 @@ pub(crate) fn directory() -> Digest {
 /// The digest of there being something.
 pub(crate) fn present() -> Digest {
     marker(b"present")
+}
+
+/// The digest of something that is no directory.
+pub(crate) fn no_directory() -> Digest {
+    marker(b"no directory")
 }
 
 /// The digest of something that is no link.
@@ -288,7 +312,7 @@ pub(crate) fn file(path: &Path) -> InputId {
 
 /// A directory with all that is in it, as an input.
 pub(crate) fn tree(path: &Path) -> InputId {
-    Input::Tree(whole(path)).id()
+    Input::Tree(Arc::new(Selection::everything(whole(path)))).id()
 }
 
 /// A value that the program sets, as an input.
@@ -353,7 +377,8 @@ mod tests {
         for input in [
             Input::File(path()),
             Input::Entry(path()),
-            Input::Tree(path()),
+            Input::Tree(Arc::new(Selection::everything(path()))),
+            Input::Tree(Arc::new(Selection::listing(path()))),
             Input::Status(path(), true),
             Input::Status(path(), false),
             Input::Exists(path()),

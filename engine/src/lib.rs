@@ -75,6 +75,7 @@ mod sweep;
 mod sync;
 mod system;
 mod thread;
+mod tree;
 mod value;
 
 pub use fleche_code::report::{Change, Covered, How, Part, Report as Code};

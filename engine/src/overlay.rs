@@ -231,7 +231,6 @@ impl Layer {
     }
 
     /// The names that it adds to a directory without links in its path, or says something about.
-    #[allow(dead_code, reason = "trees will ask")]
     pub(crate) fn names(&self, directory: &Path, fold: bool) -> Vec<OsString> {
         if self.is_empty() {
             return Vec::new();
@@ -250,7 +249,6 @@ impl Layer {
     }
 
     /// Whether it says anything about the directory or what is below it.
-    #[allow(dead_code, reason = "trees will ask")]
     pub(crate) fn reaches_into(&self, directory: &Path, fold: bool) -> bool {
         if self.is_empty() {
             return false;

@@ -298,3 +298,133 @@ fn a_variable_is_an_input_and_its_value_is_not_kept() {
         .unwrap();
     assert!(inputs > 0);
 }
+
+#[fleche]
+fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = fleche::fs::read_dir(dir)?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+#[fleche]
+fn sources(dir: &Path) -> io::Result<Vec<String>> {
+    let paths = fleche::fs::glob(&format!("{}/**/*.c", dir.display()))?;
+    paths.into_iter().map(|path| Ok(path?.strip_prefix(dir).unwrap().display().to_string())).collect()
+}
+
+#[fleche]
+fn size(dir: &Path) -> io::Result<u64> {
+    let tree = fleche::fs::walk(dir).git_ignore(true).contents()?;
+    let mut size = 0;
+    for entry in tree.entries().filter(|entry| entry.file_type().is_file()) {
+        size += tree.read(entry.path())?.len() as u64;
+    }
+    Ok(size)
+}
+
+#[test]
+fn a_listing_is_one_input_of_names_alone() {
+    let mut project = Project::new();
+    let dir = project.path("d");
+    assert_eq!(names(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::create_dir(&dir).unwrap();
+    project.write("d/b", "1");
+    assert_eq!(names(&dir).unwrap(), ["b"]);
+    project.restart();
+    project.log();
+    project.write("d/b", "2");
+    assert_eq!(names(&dir).unwrap(), ["b"]);
+    assert_eq!(project.log(), [r#"names("d"): hit"#]);
+    project.write("d/a", "");
+    assert_eq!(names(&dir).unwrap(), ["a", "b"]);
+    project.remove("d/b");
+    assert_eq!(names(&dir).unwrap(), ["a"]);
+    fs::remove_dir_all(&dir).unwrap();
+    project.write("d", "a file");
+    assert_eq!(names(&dir).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+}
+
+#[test]
+fn a_glob_reacts_to_what_matches_and_to_nothing_else() {
+    let mut project = Project::new();
+    let dir = project.path("d");
+    assert!(sources(&dir).unwrap().is_empty());
+    fs::create_dir_all(dir.join("sub")).unwrap();
+    project.write("d/a.c", "");
+    project.write("d/sub/b.c", "");
+    assert_eq!(sources(&dir).unwrap(), ["a.c", "sub/b.c"]);
+    project.restart();
+    project.log();
+    project.write("d/readme", "");
+    project.write("d/a.c", "other");
+    fs::create_dir(dir.join("empty")).unwrap();
+    assert_eq!(sources(&dir).unwrap(), ["a.c", "sub/b.c"]);
+    assert_eq!(project.log(), [r#"sources("d"): hit"#]);
+    fs::rename(dir.join("sub"), dir.join("tub")).unwrap();
+    assert_eq!(sources(&dir).unwrap(), ["a.c", "tub/b.c"]);
+}
+
+#[test]
+fn a_tree_with_contents_is_one_input_however_many_files() {
+    let mut project = Project::new();
+    let dir = project.path("d");
+    fs::create_dir_all(dir.join("sub")).unwrap();
+    project.write("d/a", "12");
+    project.write("d/sub/b", "345");
+    project.write("d/sub/b.o", "6789");
+    project.write("d/.gitignore", "*.o\n");
+    assert_eq!(size(&dir).unwrap(), 9);
+    let id = size::digest(&dir);
+    let record = project.cache.store().unwrap().newest(&id).unwrap().unwrap();
+    assert_eq!(record.trace.len(), 1);
+    project.restart();
+    project.log();
+    project.write("d/sub/b.o", "not looked at");
+    assert_eq!(size(&dir).unwrap(), 9);
+    assert_eq!(project.log(), [r#"size("d"): hit"#]);
+    project.write("d/sub/b", "3456");
+    assert_eq!(size(&dir).unwrap(), 10);
+    project.write("d/.gitignore", "");
+    assert_eq!(size(&dir).unwrap(), 6 + "not looked at".len() as u64);
+}
+
+#[test]
+fn a_result_from_a_buffer_is_found_again_when_the_buffer_is_saved() {
+    let mut project = Project::new();
+    let a = project.write("a", "saved");
+    let overlay = project.cache.overlay();
+    overlay.set(&a, "unsaved").unwrap();
+    assert_eq!(text(&a), "unsaved");
+    assert!(overlay.paths().len() == 1 && fleche::fs::exists(&a).unwrap());
+    project.restart();
+    project.log();
+    // Another process, without the overlay: nothing of it has stuck to the file.
+    assert_eq!(text(&a), "saved");
+    project.write("a", "unsaved");
+    assert_eq!(text(&a), "unsaved");
+    assert_eq!(project.log(), [r#"text("a"): ran"#, r#"text("a"): hit"#]);
+    let overlay = project.cache.overlay();
+    overlay.hide(&a).unwrap();
+    assert_eq!((text(&a).as_str(), is_there(&a).unwrap()), ("NotFound", false));
+    overlay.set(project.path("new/dir/file"), "x").unwrap();
+    assert_eq!(names(&project.path("new")).unwrap(), ["dir"]);
+    assert_eq!(fleche::fs::read(&a).unwrap_err().kind(), io::ErrorKind::NotFound, "outside of calls too");
+    overlay.clear();
+    assert_eq!(text(&a), "unsaved");
+    assert_eq!(names(&project.path("new")).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_buffer_is_seen_by_every_name_of_the_file() {
+    use std::os::unix::fs::symlink;
+    let project = Project::new();
+    let a = project.write("a", "saved");
+    let link = project.path("link");
+    symlink("a", &link).unwrap();
+    fs::create_dir(project.path("sub")).unwrap();
+    project.cache.overlay().set(&link, "unsaved").unwrap();
+    assert_eq!(project.cache.overlay().paths(), [a.canonicalize().unwrap()]);
+    for path in [&a, &link, &project.path("sub/../a"), &project.path("./a")] {
+        assert_eq!(text(path), "unsaved", "{}", path.display());
+    }
+}
