@@ -11,7 +11,7 @@ use fleche_store::{CallId, Dependency, Options, Store};
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::Result;
-use crate::events::{Event, Events, Stats};
+use crate::events::{Event, Events, Progress, Stats};
 use crate::files::Files;
 use crate::graph::Graph;
 use crate::input::{self, Input};
@@ -212,6 +212,29 @@ impl Cache {
             }
         }
         Ok(calls)
+    }
+
+    /// Calls `follower` at each step of each call that is more than a look, on the thread on which it happens, for as
+    /// long as the cache lives. The same steps are events of `tracing` (target `fleche`, level debug), within spans
+    /// `run` and `verify`.
+    ///
+    /// ```
+    /// # use fleche::fleche;
+    /// #[fleche]
+    /// fn double(n: u64) -> u64 {
+    ///     n * 2
+    /// }
+    ///
+    /// # fn main() -> fleche::Result<()> {
+    /// let cache = fleche::Cache::memory();
+    /// cache.follow(|progress| println!("{progress}"));
+    /// let _scope = fleche::cache(&cache)?;
+    /// double(2); // double(2): began, double(2): stored, 8 bytes, double(2): ran
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow(&self, follower: impl Fn(&Progress) + Send + Sync + 'static) {
+        self.0.events.follow(Arc::new(follower));
     }
 
     /// The graph that a call starting now is to use.

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 
 use crate::code;
 use crate::demand::{self, Demand, Effort};
-use crate::events::{Event, Fate};
+use crate::events::{Event, Fate, Progress};
 use crate::fingerprint;
 use crate::flight::Flight;
 use crate::frame::{Dep, Frame, Purpose, Seen, Taint};
@@ -219,7 +219,10 @@ impl Subject<'_> {
             demand::claim(&place, id)
         } else {
             match demand::demand(&place, node, id, self.key, Effort::Run) {
-                Demand::Stale(flight) => flight,
+                Demand::Stale(flight) => {
+                    place.cache.events().tell_some(|| demand::stale(&place, id, self.key));
+                    flight
+                }
                 Demand::Holds(hit) => match view_of::<T>(&place, node, &hit) {
                     Some(view) => {
                         if !hit.known {
@@ -353,8 +356,15 @@ impl Miss {
         let frame = Frame::new(Purpose::Run(call.id), place.cache.clone(), place.revision.clone())
             .named(call.function.clone());
         let (depth, active) = (push(frame), Active::enter(call.id, Activity::Running));
+        place.cache.events().tell(|| Progress::Began { call: call.id, name: name_of(&call, &self.kept) });
+        let span = tracing::debug_span!(
+            target: "fleche",
+            "run",
+            function = %call.function,
+            call = %call.id.digest().short()
+        );
         let began = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| demand::with_stack(body)));
+        let result = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| demand::with_stack(body))));
         drop(active);
         let took = began.elapsed();
         let mut frame = pop(depth, took);
@@ -436,22 +446,26 @@ fn pop(depth: usize, took: Duration) -> Frame {
 /// Reports a run whose result is not kept, and forgets what was known: it does not stand for this run.
 fn uncached(place: &Place, call: &Call, kept: &[Option<Vec<u8>>], forced: bool) {
     place.revision.set_failed(place.cache.number(), call.id);
-    let arguments = || -> Vec<String> {
-        kept.iter().map(|bytes| bytes.as_deref().map_or_else(|| "…".into(), restore::show)).collect()
-    };
     if forced {
-        let name = recorded::shown(&call.function, &arguments().join(", "));
-        note_rerun(Ran { call: call.id, name, found: Found::NotKept });
+        note_rerun(Ran { call: call.id, name: name_of(call, kept), found: Found::NotKept });
     }
-    place.cache.events().report(Fate::Uncached, || {
-        let arguments = arguments();
-        Event {
-            call: call.id,
-            function: (*call.function).into(),
-            arguments: arguments.join(", "),
-            fate: Fate::Uncached,
-        }
+    place.cache.events().report(Fate::Uncached, || Event {
+        call: call.id,
+        function: (*call.function).into(),
+        arguments: arguments_of(kept),
+        fate: Fate::Uncached,
     });
+}
+
+/// Kept arguments as text for people.
+fn arguments_of(kept: &[Option<Vec<u8>>]) -> String {
+    let arguments: Vec<String> =
+        kept.iter().map(|bytes| bytes.as_deref().map_or_else(|| "…".into(), restore::show)).collect();
+    arguments.join(", ")
+}
+
+fn name_of(call: &Call, kept: &[Option<Vec<u8>>]) -> String {
+    recorded::shown(&call.function, &arguments_of(kept))
 }
 
 /// Tells the rerun that this thread is in.
@@ -551,7 +565,13 @@ fn keep(
     };
     let links = place.graph.links_of(seen);
     let found = forced.then(|| demand::judge_rerun(place, call.id, &record, &links));
-    place.cache.ask(|store| store.put_result(&record, &bytes));
+    if place.cache.ask(|store| store.put_result(&record, &bytes)).is_some() {
+        place.cache.events().tell(|| Progress::Stored {
+            call: call.id,
+            name: recorded::shown(&call.function, &recorded::shown_arguments(&record)),
+            bytes: bytes.len(),
+        });
+    }
     thread::record(Dep::Call(call.id), stored.digest.digest());
     let bytes = Bytes::owned(bytes);
     let memo = Memo { key, result: stored, links, value: Some(bytes.clone()) };

@@ -8,13 +8,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use fleche_store::{CallId, CallKey, Identity, Record};
+use fleche_store::{CallId, CallKey, Dependency, Identity, Record};
 
 use crate::cache::Cache;
-use crate::events::{Event, Fate};
+use crate::events::{self, Event, Fate, Progress};
 use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
 use crate::graph::{self, Diverged, Hit, Link, Memo, NodeId, To};
+use crate::input;
+use crate::named;
+use crate::recorded;
 use crate::registry::{self, Definition};
 use crate::rerun::{self, Found};
 use crate::restore::{self, Arguments};
@@ -71,11 +74,64 @@ fn demand_from(
             Claim::Landed => continue,
             Claim::Apart => None,
         };
-        return match with_stack(|| verify(place, node, call, key, effort, newest.cloned())) {
+        let span = tracing::debug_span!(
+            target: "fleche",
+            "verify",
+            function = tracing::field::Empty,
+            call = %call.digest().short()
+        );
+        let found = span.in_scope(|| with_stack(|| verify(place, node, call, key, effort, newest.cloned())));
+        return match found {
             Some(hit) => Demand::Holds(hit),
             None => Demand::Stale(flight),
         };
     }
+}
+
+/// Why a call was found stale. It looks at nothing that was not looked at for that, so that whether somebody listens
+/// changes no revision.
+pub(crate) fn stale(place: &Place, call: CallId, key: CallKey) -> Option<Progress> {
+    let newest = place.cache.ask(|store| store.newest(&call))??;
+    let name = recorded::shown(&newest.identity.function, &recorded::shown_arguments(&newest));
+    let told = |because: String| Some(Progress::Stale { call, name, because });
+    if rerun::invalidated_at(&newest).is_some() {
+        return told("it was invalidated".into());
+    }
+    if newest.key != key {
+        return told("its code is different".into());
+    }
+    let files = place.cache.files();
+    for edge in &newest.trace {
+        match &edge.dependency {
+            Dependency::Input { kind, name } => {
+                let Some(input) = files.input(*kind, name) else { continue };
+                let now = if input.is_told() {
+                    named::digest_since(input, place.revision.base())
+                } else if place.revision.has(input) {
+                    place.revision.observe(input, files)
+                } else {
+                    continue;
+                };
+                if now != Some(edge.observed) {
+                    return told(format!("{} is different", input::describe(*kind, name)));
+                }
+            }
+            Dependency::Call(callee) => {
+                let of = || match place.cache.ask(|store| store.newest(callee)).flatten() {
+                    Some(record) => {
+                        recorded::shown(&record.identity.function, &recorded::shown_arguments(&record))
+                    }
+                    None => format!("call {}", callee.digest().short()),
+                };
+                match verified(place, place.graph.node(*callee), *callee, None) {
+                    Some(hit) if hit.result.digest.digest() == edge.observed => {}
+                    Some(_) => return told(format!("the result of {} is different", of())),
+                    None => return told(format!("{} could not be brought up to date", of())),
+                }
+            }
+        }
+    }
+    told("no record holds".into())
 }
 
 /// Claims a call that is to run whatever its records say.
@@ -143,6 +199,9 @@ fn verify(
         // A call that nobody recorded under any key has no other record either.
         None => place.cache.ask(|store| store.newest(&call))??,
     };
+    if events::is_traced() {
+        tracing::Span::current().record("function", newest.identity.function.as_str());
+    }
     if newest.key == key
         && let Some(hit) = try_record(place, node, call, &newest, known.as_ref(), effort)
     {

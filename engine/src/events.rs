@@ -42,18 +42,96 @@ pub struct Event {
     pub fate: Fate,
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for Fate {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.function.rsplit("::").next().unwrap_or(&self.function);
-        let fate = match self.fate {
+        to.write_str(match self {
             Fate::Hit => "hit",
             Fate::CutOff => "cut off",
             Fate::Ran { changed: true } => "ran",
             Fate::Ran { changed: false } => "ran, unchanged",
             Fate::Uncached => "ran, not kept",
             Fate::Nondeterministic => "nondeterministic",
-        };
-        write!(to, "{name}({}): {fate}", self.arguments)
+        })
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.function.rsplit("::").next().unwrap_or(&self.function);
+        write!(to, "{name}({}): {}", self.arguments, self.fate)
+    }
+}
+
+/// A step on a call's way, for whoever shows work while it is done: see [`crate::Cache::follow`].
+///
+/// A call that is answered from its record comes as `Ended` alone, any other as `Stale` (unless it has no record, or is
+/// rerun), `Began`, `Stored` (if it is kept) and `Ended`, with those of the calls below it in between.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Progress {
+    /// No record of it holds.
+    Stale {
+        /// The call.
+        call: CallId,
+        /// For people: `count("a.rs")`.
+        name: String,
+        /// The first difference in its newest record, at which the look at that one ended; [`crate::explain()`] gives
+        /// all.
+        because: String,
+    },
+    /// Its body begins to run.
+    Began {
+        /// The call.
+        call: CallId,
+        /// For people: `count("a.rs")`.
+        name: String,
+    },
+    /// Its result and record are in the store.
+    Stored {
+        /// The call.
+        call: CallId,
+        /// For people: `count("a.rs")`.
+        name: String,
+        /// How long the archived result is.
+        bytes: usize,
+    },
+    /// What became of it.
+    Ended(Event),
+}
+
+impl Progress {
+    /// The call.
+    pub fn call(&self) -> CallId {
+        match self {
+            Self::Stale { call, .. } | Self::Began { call, .. } | Self::Stored { call, .. } => *call,
+            Self::Ended(event) => event.call,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Stale { .. } => "stale",
+            Self::Began { .. } => "began",
+            Self::Stored { .. } => "stored",
+            Self::Ended(event) => match event.fate {
+                Fate::Hit => "hit",
+                Fate::CutOff => "cut off",
+                Fate::Ran { .. } => "ran",
+                Fate::Uncached => "not kept",
+                Fate::Nondeterministic => "nondeterministic",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale { name, because, .. } => write!(to, "{name}: stale because {because}"),
+            Self::Began { name, .. } => write!(to, "{name}: began"),
+            Self::Stored { name, bytes, .. } => write!(to, "{name}: stored, {bytes} bytes"),
+            Self::Ended(event) => event.fmt(to),
+        }
     }
 }
 
@@ -89,6 +167,12 @@ impl std::ops::Sub for Stats {
 }
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+type Follower = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// Whether a subscriber of `tracing` wants to hear of calls. Without one this is a load and a comparison.
+pub(crate) fn is_traced() -> bool {
+    tracing::enabled!(target: "fleche", tracing::Level::DEBUG)
+}
 
 /// The counters and listeners of one cache.
 #[derive(Default)]
@@ -100,6 +184,8 @@ pub(crate) struct Events {
     nondeterministic: AtomicU64,
     listened: AtomicBool,
     listeners: RwLock<Vec<Listener>>,
+    followed: AtomicBool,
+    followers: RwLock<Vec<Follower>>,
 }
 
 impl Events {
@@ -118,9 +204,42 @@ impl Events {
         self.listened.store(true, Ordering::Release);
     }
 
+    pub(crate) fn follow(&self, follower: Follower) {
+        self.followers.write().push(follower);
+        self.followed.store(true, Ordering::Release);
+    }
+
     /// Whether anybody wants more than the counters.
     pub(crate) fn are_followed(&self) -> bool {
-        tracing::enabled!(target: "fleche", tracing::Level::DEBUG) || self.listened.load(Ordering::Acquire)
+        is_traced() || self.listened.load(Ordering::Acquire) || self.followed.load(Ordering::Acquire)
+    }
+
+    /// Tells of a step on the way, which is built only if somebody wants it.
+    pub(crate) fn tell(&self, progress: impl FnOnce() -> Progress) {
+        self.tell_some(|| Some(progress()));
+    }
+
+    /// Like [`Events::tell`], for what may come to nothing.
+    pub(crate) fn tell_some(&self, progress: impl FnOnce() -> Option<Progress>) {
+        if (is_traced() || self.followed.load(Ordering::Acquire))
+            && let Some(progress) = progress()
+        {
+            self.pass_on(&progress);
+        }
+    }
+
+    fn pass_on(&self, progress: &Progress) {
+        tracing::debug!(
+            target: "fleche",
+            call = %progress.call().digest().short(),
+            step = progress.word(),
+            "{progress}"
+        );
+        // The followers are cloned so that one of them may add another.
+        let followers = self.followers.read().clone();
+        for follower in followers {
+            follower(progress);
+        }
     }
 
     /// Counts a hit that nobody follows.
@@ -138,19 +257,16 @@ impl Events {
             Fate::Nondeterministic => &self.nondeterministic,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let traced = tracing::enabled!(target: "fleche", tracing::Level::DEBUG);
-        if !traced && !self.listened.load(Ordering::Acquire) {
+        if !self.are_followed() {
             return;
         }
         let event = event();
-        if traced {
-            tracing::debug!(target: "fleche", call = %event.call, "{event}");
-        }
         // The listeners are cloned so that one of them may subscribe another.
         let listeners = self.listeners.read().clone();
         for listener in listeners {
             listener(&event);
         }
+        self.pass_on(&Progress::Ended(event));
     }
 }
 

@@ -88,7 +88,7 @@ pub use crate::cache::Cache;
 pub use crate::call::Call;
 pub use crate::code::{code_changes, code_of};
 pub use crate::error::{Error, Result};
-pub use crate::events::{Event, Fate, Stats};
+pub use crate::events::{Event, Fate, Progress, Stats};
 pub use crate::explain::explain;
 pub use crate::fanout::{FanOut, Spawned, join, par_map, scope};
 pub use crate::fingerprint::Fingerprint;
