@@ -64,8 +64,9 @@ pub(crate) struct Tail {
 #[derive(Default)]
 struct Index {
     entries: Vec<Entry>,
-    /// One more than the number of an entry; 0 where there is none. A power of two, at most half full.
-    slots: Vec<u32>,
+    /// Half of the hash and one more than the number of an entry; 0 where there is none. The hash spares a look at the
+    /// entry, which most likely is in no cache. A power of two, at most half full.
+    slots: Vec<u64>,
     frames: u64,
 }
 
@@ -73,22 +74,26 @@ struct Entry {
     lead: u64,
     offset: u64,
     class: Class,
-    /// The one before with the same class and leading bits, in the same way as a slot.
+    /// One more than the number of the one before with the same class and leading bits.
     before: u32,
 }
 
 impl Index {
-    /// The slot of a class and leading bits: that of their newest entry, or the free one where it would be.
-    fn slot(&self, class: Class, lead: u64) -> usize {
+    /// The slot of a class and leading bits: that of their newest entry, or the free one where it would be. And the
+    /// number in it.
+    fn slot(&self, class: Class, lead: u64) -> (usize, u32) {
         let mask = self.slots.len() - 1;
-        let mixed = (lead ^ class as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut slot = (mixed >> 32) as usize & mask;
-        while let Some(entry) = self.entry(self.slots[slot])
-            && (entry.lead, entry.class) != (lead, class)
-        {
+        let hash = hash(class, lead);
+        let mut slot = (hash >> 32) as usize & mask;
+        loop {
+            let [tag, number] = halves(self.slots[slot]);
+            let same = tag == low(hash)
+                && self.entry(number).is_some_and(|entry| (entry.lead, entry.class) == (lead, class));
+            if number == 0 || same {
+                return (slot, number);
+            }
             slot = (slot + 1) & mask;
         }
-        slot
     }
 
     fn entry(&self, number: u32) -> Option<&Entry> {
@@ -99,26 +104,41 @@ impl Index {
         if self.slots.len() < 2 * (self.entries.len() + 1) {
             self.slots = vec![0; (4 * self.entries.len()).next_power_of_two().max(64)];
             for entry in 0..self.entries.len() {
-                let slot = self.slot(self.entries[entry].class, self.entries[entry].lead);
-                self.entries[entry].before = self.slots[slot];
-                self.slots[slot] = number(entry);
+                let Entry { class, lead, .. } = self.entries[entry];
+                self.entries[entry].before = self.enter(class, lead, entry);
             }
         }
-        let slot = self.slot(class, lead);
-        self.entries.push(Entry { lead, offset, class, before: self.slots[slot] });
-        self.slots[slot] = number(self.entries.len() - 1);
+        let before = self.enter(class, lead, self.entries.len());
+        self.entries.push(Entry { lead, offset, class, before });
+    }
+
+    /// Puts an entry into its slot; gives the number that was there.
+    fn enter(&mut self, class: Class, lead: u64, entry: usize) -> u32 {
+        let (slot, before) = self.slot(class, lead);
+        // A tail has far fewer entries than this could count: it ends at some thousand frames, or with its segment.
+        let number = u32::try_from(entry + 1).unwrap_or(u32::MAX);
+        self.slots[slot] = u64::from(low(hash(class, lead))) << 32 | u64::from(number);
+        before
     }
 
     /// The entries of a class with these leading bits, newest first.
     fn find(&self, class: Class, lead: u64) -> impl Iterator<Item = &Entry> {
-        let slot = if self.slots.is_empty() { 0 } else { self.slots[self.slot(class, lead)] };
-        std::iter::successors(self.entry(slot), |entry| self.entry(entry.before))
+        let newest = if self.slots.is_empty() { 0 } else { self.slot(class, lead).1 };
+        std::iter::successors(self.entry(newest), |entry| self.entry(entry.before))
     }
 }
 
-/// A tail has far fewer entries than this could count: it ends at some thousand frames, or at the end of a segment.
-fn number(entry: usize) -> u32 {
-    u32::try_from(entry + 1).unwrap_or(u32::MAX)
+fn hash(class: Class, lead: u64) -> u64 {
+    (lead ^ class as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn low(word: u64) -> u32 {
+    halves(word)[1]
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
+fn halves(word: u64) -> [u32; 2] {
+    [(word >> 32) as u32, word as u32]
 }
 
 impl Tail {
