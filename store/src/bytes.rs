@@ -11,6 +11,8 @@ use std::sync::{Arc, LazyLock};
 
 use rkyv::util::AlignedVec;
 
+use crate::sync::AtomicUsize as SharedUsize;
+
 /// Immutable bytes that start at a multiple of 16, cheap to clone, valid whatever happens to the store.
 ///
 /// A mapped view stays valid while files are unlinked, compacted or collected. What can't be survived is somebody
@@ -86,7 +88,7 @@ impl Eq for Bytes {}
 /// A file, mapped for reading. The map may reach past the file's end; what may be touched grows with the file.
 pub(crate) struct Map {
     raw: memmap2::MmapRaw,
-    valid: AtomicUsize,
+    valid: SharedUsize,
 }
 
 /// Maps of this process, all stores together.
@@ -139,7 +141,7 @@ impl Map {
         let reserve = reserve.map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let raw = memmap2::MmapOptions::new().len(reserve).map_raw_read_only(file)?;
         MAPS.fetch_add(1, Ordering::Relaxed);
-        let valid = AtomicUsize::new(usize::try_from(length).unwrap_or(reserve).min(reserve));
+        let valid = SharedUsize::new(usize::try_from(length).unwrap_or(reserve).min(reserve));
         Ok(Self { raw, valid })
     }
 

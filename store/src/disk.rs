@@ -8,11 +8,11 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
 use crate::backend::{Backend, Prefix};
 use crate::blob::{self, LARGE, Pending};
@@ -28,6 +28,7 @@ use crate::put::Put;
 use crate::reader::{large, large_view};
 use crate::record::Record;
 use crate::store::{Durability, Named, Options, SigningKey, Stats};
+use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::tail::{Class, Tail};
 use crate::touched::{self, Touched};
 use crate::upkeep::PATIENCE;

@@ -93,6 +93,15 @@ impl Disk {
         let mut all = Inventory::default();
         let (times, _) = touched::read(&self.layout);
         let now = now_ms();
+        // Values first: one that was put together with its record is not seen without it.
+        view.each_stored(Class::Value, &mut |segment, offset, header| {
+            let entry = self.entry(segment, offset, header);
+            all.values.entry(header.key).or_default().push((header.fingerprint, entry));
+            if header.fingerprint == TypeFingerprint::BLOB {
+                let [a, b, ..] = *header.key.as_bytes();
+                all.blobs.entry([a, b]).or_default().push(header.key);
+            }
+        });
         view.each_kept(&mut |found| {
             let record = &found.record;
             let bytes = found.segment.frame(found.offset).and_then(|header| header.total()).unwrap_or(0);
@@ -114,14 +123,6 @@ impl Disk {
             let entry = Entry { segment, offset, bytes, frame: bytes, file: None };
             all.records.push(RecordEntry { entry, used, reaches });
             ControlFlow::Continue(())
-        });
-        view.each_stored(Class::Value, &mut |segment, offset, header| {
-            let entry = self.entry(segment, offset, header);
-            all.values.entry(header.key).or_default().push((header.fingerprint, entry));
-            if header.fingerprint == TypeFingerprint::BLOB {
-                let [a, b, ..] = *header.key.as_bytes();
-                all.blobs.entry([a, b]).or_default().push(header.key);
-            }
         });
         view.each_stored(Class::Note, &mut |segment, offset, header| {
             all.notes.push(self.entry(segment, offset, header));

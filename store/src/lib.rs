@@ -28,6 +28,7 @@ mod reader;
 mod record;
 mod segment;
 mod store;
+mod sync;
 mod table;
 mod tail;
 mod touched;

@@ -8,11 +8,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Weak};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
 use crate::digest::{Digest, TypeFingerprint, ValueDigest};
 use crate::frame::Kind;
 use crate::segment::Segment;
+use crate::sync::Mutex;
 
 type Entry = (ValueDigest, TypeFingerprint);
 

@@ -7,10 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use parking_lot::RwLock;
 use rkyv::util::AlignedVec;
 
 use crate::bytes::{Bytes, Map};
@@ -19,6 +18,7 @@ use crate::frame::{ALIGN, HEADER, HEADER_SIZE, Header, Kind, LIVE, SIGNATURE_SIZ
 use crate::layout;
 use crate::record::{Record, clock_and_call};
 use crate::store::SigningKey;
+use crate::sync::{AtomicU64, RwLock};
 
 /// Values below this are copied out and checked; larger ones are mapped.
 pub(crate) const COPIED: u64 = 16 * 1024;

@@ -3,15 +3,15 @@
 //! The tail of this process's own segment grows with each put; those of others by scanning.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::digest::CallId;
 use crate::frame::Kind;
 use crate::record::clock_and_call;
 use crate::segment::Segment;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, RwLock};
 
 /// What an index entry leads to, and by which digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -47,7 +47,7 @@ impl Disk {
             } else if begun.elapsed() >= patience {
                 return Err(Error::Busy { path });
             } else {
-                std::thread::sleep(Duration::from_millis(2));
+                crate::sync::sleep(Duration::from_millis(2));
             }
         }
     }

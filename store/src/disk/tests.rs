@@ -3,6 +3,7 @@
 use super::*;
 use crate::writer::faults;
 
+mod schedules;
 mod steps;
 
 const FP: TypeFingerprint = TypeFingerprint(3);
