@@ -10,13 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::bytes::Bytes;
 use crate::compact::Victim;
 use crate::digest::{Digest, TypeFingerprint};
 use crate::disk::{Disk, disk_bytes};
 use crate::error::Result;
 use crate::evict::Eviction;
 use crate::frame::{Header, Kind};
-use crate::layout;
+use crate::layout::{self, Layout};
 use crate::live::Live;
 use crate::reader::large;
 use crate::segment::{Segment, SegmentId};
@@ -70,6 +71,17 @@ struct Entry {
     file: Option<PathBuf>,
 }
 
+impl Entry {
+    /// What the value's bytes are, wherever they lie.
+    fn bytes(&self, layout: &Layout) -> Option<Bytes> {
+        let header = self.segment.frame(self.offset)?;
+        match large(&self.segment, self.offset, &header) {
+            Some(large) => large.view(layout, &header.key),
+            None => self.segment.payload(self.offset, &header, false),
+        }
+    }
+}
+
 struct RecordEntry {
     entry: Entry,
     used: i64,
@@ -77,20 +89,30 @@ struct RecordEntry {
 }
 
 /// Everything that is stored.
-#[derive(Default)]
 struct Inventory {
+    layout: Layout,
     records: Vec<RecordEntry>,
     values: HashMap<Digest, Vec<(TypeFingerprint, Entry)>>,
     notes: Vec<Entry>,
     /// Keys of records from the future.
     clamped: Vec<(u64, i64)>,
-    /// The blobs among the values, by the first two bytes of their digests.
-    blobs: HashMap<[u8; 2], Vec<Digest>>,
+    /// The blobs among the values.
+    blobs: HashSet<Digest>,
+    /// The first two bytes of their digests, a bit each: one look at this tells most places in a value from a mention.
+    beginnings: Vec<u64>,
 }
 
 impl Disk {
     fn inventory(&self, view: &View) -> Inventory {
-        let mut all = Inventory::default();
+        let mut all = Inventory {
+            layout: self.layout.clone(),
+            records: Vec::new(),
+            values: HashMap::new(),
+            notes: Vec::new(),
+            clamped: Vec::new(),
+            blobs: HashSet::new(),
+            beginnings: vec![0; 1 << 10],
+        };
         let (times, _) = touched::read(&self.layout);
         let now = now_ms();
         // Values first: one that was put together with its record is not seen without it.
@@ -98,8 +120,9 @@ impl Disk {
             let entry = self.entry(segment, offset, header);
             all.values.entry(header.key).or_default().push((header.fingerprint, entry));
             if header.fingerprint == TypeFingerprint::BLOB {
+                all.blobs.insert(header.key);
                 let [a, b, ..] = *header.key.as_bytes();
-                all.blobs.entry([a, b]).or_default().push(header.key);
+                all.beginnings[usize::from(a) << 2 | usize::from(b) >> 6] |= 1 << (b & 63);
             }
         });
         view.each_kept(&mut |found| {
@@ -388,7 +411,7 @@ impl Inventory {
     /// The stored values that these digests name and that were not reached yet, and the blobs that those mention.
     ///
     /// The store can't read values, but a manifest names its blobs by digest, in binary or hex. So whatever looks like
-    /// the digest of a stored blob counts as one: at worst a blob stays too long.
+    /// the digest of a stored blob counts as one, in values of any size: at worst a blob stays too long.
     fn reach(&self, digests: &[Digest], reached: &HashSet<Digest>) -> Vec<Digest> {
         let mut new = Vec::new();
         for digest in digests {
@@ -400,12 +423,10 @@ impl Inventory {
             }
             new.push(*digest);
             for (fingerprint, entry) in copies {
-                if *fingerprint == TypeFingerprint::BLOB || self.blobs.is_empty() || entry.file.is_some() {
+                if *fingerprint == TypeFingerprint::BLOB || self.blobs.is_empty() {
                     continue;
                 }
-                let header = entry.segment.frame(entry.offset);
-                let bytes = header.and_then(|header| entry.segment.payload(entry.offset, &header, false));
-                if let Some(bytes) = bytes {
+                if let Some(bytes) = entry.bytes(&self.layout) {
                     self.mentioned(&bytes, &mut |blob| {
                         if !reached.contains(&blob) && !new.contains(&blob) {
                             new.push(blob);
@@ -417,26 +438,30 @@ impl Inventory {
         new
     }
 
+    /// Can a blob's digest begin with these two bytes?
+    fn begins(&self, a: u8, b: u8) -> bool {
+        self.beginnings[usize::from(a) << 2 | usize::from(b) >> 6] >> (b & 63) & 1 == 1
+    }
+
     fn mentioned(&self, bytes: &[u8], each: &mut dyn FnMut(Digest)) {
-        let hit = |candidate: [u8; 32], each: &mut dyn FnMut(Digest)| {
+        let mut hit = |candidate: [u8; 32]| {
             let digest = Digest::from_bytes(candidate);
-            let [a, b, ..] = candidate;
-            if self.blobs.get(&[a, b]).is_some_and(|blobs| blobs.contains(&digest)) {
+            if self.blobs.contains(&digest) {
                 each(digest);
             }
         };
         for window in bytes.windows(32) {
-            if self.blobs.contains_key(&[window[0], window[1]])
+            if self.begins(window[0], window[1])
                 && let Some(candidate) = window.first_chunk()
             {
-                hit(*candidate, each);
+                hit(*candidate);
             }
         }
         for window in bytes.windows(64) {
             if window[..4].iter().all(u8::is_ascii_hexdigit)
                 && let Some(candidate) = std::str::from_utf8(window).ok().and_then(layout::unhex)
             {
-                hit(candidate, each);
+                hit(candidate);
             }
         }
     }

@@ -144,14 +144,20 @@ fn rule_23_values_that_nothing_reaches_go_and_blobs_that_a_value_names_stay() {
     let [binary, hex, nobody] = [&binary, &hex, &nobody].map(|bytes| store.put_blob_bytes(bytes).unwrap());
     let manifest =
         [b"outputs: ".as_slice(), binary.as_bytes(), b" and ", hex.to_string().as_bytes()].concat();
-    let digest = ValueDigest::new(Digest::of(&manifest));
-    let result = Stored { digest, fingerprint: FP };
-    store.put_result(&Record { result, created_ms: now(), ..record(1, 0, 0, 0) }, &manifest).unwrap();
+    let put = |call, manifest: &[u8]| {
+        let result = Stored { digest: ValueDigest::new(Digest::of(manifest)), fingerprint: FP };
+        store.put_result(&Record { result, created_ms: now(), ..record(call, 0, 0, 0) }, manifest).unwrap();
+    };
+    put(1, &manifest);
+    // A manifest that is a file of its own, and names its blob behind much else.
+    let far = store.put_blob_bytes(b"far").unwrap();
+    put(2, &[&bytes(5, 3 << 20)[..], b"x", far.as_bytes(), b"y"].concat());
     store.put_value(value(77), FP, b"unreached").unwrap();
     let report = store.gc(&GcOptions::default()).unwrap();
     assert_eq!((report.records_dropped, report.values_dropped), (0, 2));
     assert!(store.has_value(&binary, TypeFingerprint::BLOB).unwrap());
     assert!(store.blob(&hex).unwrap().is_some());
+    assert!(store.has_value(&far, TypeFingerprint::BLOB).unwrap());
     assert!(!store.has_value(&nobody, TypeFingerprint::BLOB).unwrap());
     assert!(!store.has_value(&value(77), FP).unwrap());
     // With its manifest a large blob's file goes too.
