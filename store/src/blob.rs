@@ -154,7 +154,8 @@ impl Pending {
         let path = self.large.path(layout, digest);
         let wrap = |e| Error::io(&path, e);
         if sync {
-            self.file.sync_data().and_then(|()| layout::seal(&self.file)).map_err(wrap)?;
+            let synced = layout::sync_data(&self.file, &self.temporary);
+            synced.and_then(|()| layout::seal(&self.file)).map_err(wrap)?;
         }
         if let Some(parent) = path.parent() {
             use std::os::unix::fs::DirBuilderExt;
@@ -162,10 +163,10 @@ impl Pending {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(wrap(e)),
                 _ => {}
             }
-            fs::rename(&self.temporary, &path).map_err(wrap)?;
+            layout::rename(&self.temporary, &path).map_err(wrap)?;
             self.named = true;
             if sync {
-                layout::sync_dir(parent).map_err(wrap)?;
+                sync_names(&path).map_err(wrap)?;
             }
         }
         Ok(self.large)
@@ -240,6 +241,12 @@ pub(crate) fn regular_length(file: &File) -> Option<u64> {
 /// Brings the file of a large value to the disk, and says so in its mode.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
     let file = layout::open(path)?;
-    file.sync_data()?;
+    layout::sync_data(&file, path)?;
+    sync_names(path)?;
     layout::seal(&file)
+}
+
+/// Brings a file's name to the disk: its folder, and the folder's own name.
+fn sync_names(path: &Path) -> io::Result<()> {
+    path.ancestors().skip(1).take(2).try_for_each(layout::sync_dir)
 }

@@ -61,9 +61,11 @@ pub(crate) fn from_tails(
     let mut frames = 0;
     let mut names = HashMap::new();
     for tail in tails {
-        // Sealed: whatever lies behind the last frame will never be one.
-        let end = tail.end();
-        let to = if tail.segment.is_sealed() { tail.segment.length().unwrap_or(end).max(end) } else { end };
+        // Sealed: whatever lies behind the last frame will never be one. But this may be the first of several tails, and
+        // the others get their tables later, or never.
+        let (segment, end) = (&tail.segment, tail.end());
+        let last = segment.is_sealed() && !segment.has_frames_behind(end);
+        let to = if last { segment.length().unwrap_or(end).max(end) } else { end };
         let number = plan.covered.len();
         plan.covered.push(Covered { segment: tail.segment.id, from: tail.from, to, synced: 0 });
         plan.segments.push(tail.segment.clone());
@@ -196,7 +198,7 @@ fn write<'a>(
     if plan.sync {
         // Data first, then what leads to it.
         for segment in &plan.segments {
-            layout::open(&segment.path)?.sync_data()?;
+            layout::sync_data(&layout::open(&segment.path)?, &segment.path)?;
         }
         layout::sync_dir(&layout.segments)?;
     }
@@ -331,14 +333,14 @@ impl<'l> Output<'l> {
     fn finish(mut self) -> io::Result<TableId> {
         self.file.flush()?;
         let file = self.file.get_ref();
-        self.filter.flush(file)?;
+        self.filter.finish(file)?;
         file.write_all_at(&self.header.bytes(), 0)?;
         layout::seal(file)?;
         if self.header.synced {
-            file.sync_data()?;
+            layout::sync_data(file, &self.temporary)?;
         }
         crate::pause::at("table written");
-        fs::rename(&self.temporary, self.header.id.path(&self.layout.tables))?;
+        layout::rename(&self.temporary, &self.header.id.path(&self.layout.tables))?;
         self.done = true;
         if self.header.synced {
             layout::sync_dir(&self.layout.tables)?;

@@ -73,10 +73,10 @@ impl Disk {
         let segment = self.views.segment(id, 0);
         let (file, temporary) = layout::create_temporary(&self.layout.segments)?;
         let written = write_live(&file, &segment, victims, live).and_then(|size| {
-            file.sync_data()?;
+            layout::sync_data(&file, &temporary)?;
             layout::seal(&file)?;
             crate::pause::at("compacted segment written");
-            fs::rename(&temporary, &segment.path)?;
+            layout::rename(&temporary, &segment.path)?;
             layout::sync_dir(&self.layout.segments)?;
             Ok(size)
         });
@@ -98,7 +98,7 @@ impl Disk {
         for victim in victims {
             let path = &victim.segment.path;
             freed += fs::symlink_metadata(path).map_or(0, |meta| meta.len());
-            match fs::remove_file(path) {
+            match layout::remove(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(path, e)),
                 _ => {}
             }

@@ -166,6 +166,9 @@ impl Disk {
             } else {
                 let created = Active::create(&self.layout, |id| self.views.segment(id, self.tuning.roll));
                 let active = created.map_err(|e| Error::io(&self.layout.segments, e))?;
+                if self.options.durability == Durability::Sync {
+                    self.sync_names()?;
+                }
                 self.views.publish()?;
                 active
             };
@@ -174,6 +177,12 @@ impl Disk {
             self.reserve();
         }
         Ok(writer)
+    }
+
+    /// Brings the names of segments to the disk, and those of the directories above.
+    fn sync_names(&self) -> Result<()> {
+        let dirs = [&self.layout.segments, &self.layout.root, &self.layout.dir];
+        dirs.into_iter().try_for_each(|dir| layout::sync_dir(dir).map_err(|e| Error::io(dir, e)))
     }
 
     /// Ends the active segment for good. Its last frames get a table like those of any full tail.
@@ -249,8 +258,7 @@ impl Disk {
             let file = active.file.clone();
             let path = active.tail.segment.path.clone();
             drop(writer);
-            file.sync_data().map_err(|e| Error::io(&path, e))?;
-            crate::pause::at("put synced");
+            layout::sync_data(&file, &path).map_err(|e| Error::io(&path, e))?;
         }
         Ok(())
     }
@@ -463,12 +471,25 @@ impl Backend for Disk {
         if self.options.read_only {
             return Ok(());
         }
+        // Large values first, those that the worker has begun with among them: a frame names what is there.
+        for path in std::mem::take(&mut *self.unsynced.lock()) {
+            match blob::sync(&path) {
+                // Evicted since.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.map_err(|e| Error::io(&path, e))?,
+            }
+        }
+        self.settle_down();
         let view = self.views.get();
         for segment in view.segments.values() {
-            let file = layout::open(&segment.path);
-            file.and_then(|file| file.sync_data()).map_err(|e| Error::io(&segment.path, e))?;
+            let synced = layout::open(&segment.path).and_then(|file| layout::sync_data(&file, &segment.path));
+            match synced {
+                // Compacted since: what was live in it is on the disk.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.map_err(|e| Error::io(&segment.path, e))?,
+            }
         }
-        layout::sync_dir(&self.layout.segments).map_err(|e| Error::io(&self.layout.segments, e))
+        self.sync_names()
     }
 
     fn dir(&self) -> Option<&Path> {

@@ -46,6 +46,7 @@ fn overwrite(file: &File, segment: &Segment, offset: u64) -> Result<bool> {
     file.read_exact_at(&mut marker, offset).map_err(wrap)?;
     let live = marker == LIVE.to_le_bytes();
     if live {
+        layout::note("killed", &segment.path);
         file.write_all_at(&DEAD.to_le_bytes(), offset).map_err(wrap)?;
     }
     Ok(live)
@@ -81,7 +82,7 @@ impl Eviction {
     /// Waits for the disk. How many frames were made dead.
     pub(crate) fn finish(self) -> Result<u64> {
         for (file, segment) in self.open.values() {
-            file.sync_data().map_err(|e| Error::io(&segment.path, e))?;
+            layout::sync_data(file, &segment.path).map_err(|e| Error::io(&segment.path, e))?;
         }
         self.failed.map_or(Ok(self.killed), Err)
     }

@@ -154,9 +154,48 @@ pub(crate) fn is_sealed(meta: &fs::Metadata) -> bool {
     meta.mode() & 0o300 != 0o200
 }
 
+/// Brings a file's content to the disk. Everything that is brought there goes through here or [`sync_dir`], so that tests
+/// can tell in which order.
+pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
+    note("content", path);
+    file.sync_data()
+}
+
 /// Brings a directory's entries to the disk.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    note("entries", path);
     File::open(path)?.sync_all()
+}
+
+/// Gives a finished file its name.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    note("named", to);
+    fs::rename(from, to)
+}
+
+/// Takes a file's name away.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    note("removed", path);
+    fs::remove_file(path)
+}
+
+/// Tells a test what is done to which part of a store: a thread's steps in order.
+#[cfg(not(test))]
+#[inline]
+pub(crate) fn note(_what: &'static str, _path: &Path) {}
+
+#[cfg(test)]
+pub(crate) fn note(what: &'static str, path: &Path) {
+    let parts = ["segments", "tables", "values", "v1"];
+    let part = path.iter().rev().find_map(|name| parts.into_iter().find(|part| name == *part));
+    let steps = |steps: &mut Vec<_>| steps.push(format!("{what} {}", part.unwrap_or("?")));
+    STEPS.with_borrow_mut(steps);
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What [`note`] was told on this thread.
+    pub(crate) static STEPS: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 /// Makes an empty file share the blocks of another, where the file system can do that.

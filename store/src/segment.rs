@@ -270,6 +270,11 @@ impl Segment {
         std::fs::symlink_metadata(&self.path).is_ok_and(|meta| layout::is_sealed(&meta))
     }
 
+    /// Are there whole frames behind `end`, where a frame ends? If it can't be told there are.
+    pub(crate) fn has_frames_behind(&self, end: u64) -> bool {
+        self.frame(end).is_some() || self.scan(end, &mut |_, _, _| {}).map_or(true, |scan| scan.end > end)
+    }
+
     /// Is the frame at `offset` live? Cheaper than [`Segment::frame`] where the header was seen before.
     pub(crate) fn is_live(&self, offset: u64) -> bool {
         self.marker(offset) == Some(LIVE)

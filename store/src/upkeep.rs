@@ -59,7 +59,12 @@ impl Disk {
             return Ok(());
         }
         let sync = self.sync_due.swap(false, Ordering::Relaxed);
-        self.publish_tails(&tails, sync)
+        let published = self.publish_tails(&tails, sync);
+        if published.is_err() {
+            // For later, when there is room again, perhaps.
+            self.full.lock().splice(..0, tails);
+        }
+        published
     }
 
     pub(crate) fn publish_tails(&self, tails: &[Arc<crate::tail::Tail>], sync: bool) -> io::Result<()> {
@@ -99,7 +104,7 @@ impl Disk {
         crate::pause::at("tables merged");
         self.announce()?;
         for table in tables {
-            let _ = fs::remove_file(table.header.id.path(&self.layout.tables));
+            let _ = layout::remove(&table.header.id.path(&self.layout.tables));
             crate::pause::at("merged table removed");
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Active {
             let made = write_all(&file, &mut [IoSlice::new(&header.bytes())], 0)
                 .and_then(|()| layout::try_lock(&file))
                 .and_then(|locked| {
-                    std::fs::rename(&temporary, &segment.path)?;
+                    layout::rename(&temporary, &segment.path)?;
                     Ok(locked && layout::still_named(&file, &segment.path))
                 });
             match made {
@@ -186,6 +186,7 @@ impl Writer {
             }
             return Err(error);
         }
+        layout::note("appended", &segment.path);
         segment.grown(offset);
         active.end = offset;
         active.frames += frames.len() as u64;

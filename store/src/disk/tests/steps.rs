@@ -3,7 +3,7 @@
 use super::*;
 
 /// Evicts many calls, waiting for the disk once. Nothing reaches their values then.
-fn evict_calls(disk: &Disk, range: std::ops::Range<u64>) {
+pub(super) fn evict_calls(disk: &Disk, range: std::ops::Range<u64>) {
     let mut eviction = Eviction::default();
     for i in range {
         disk.views.get().find(Class::Record, record(i, 0).key.digest().leading(), |segment, offset| {
@@ -120,7 +120,7 @@ fn rule_22_an_interrupted_merge_or_compaction_is_finished_and_loses_nothing() {
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(super) fn copy_tree(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
@@ -215,4 +215,27 @@ fn pinned_values_stay_even_if_they_are_pinned_while_gc_works() {
     late.borrow_mut().clear();
     disk.collect_garbage(&GcOptions::default()).unwrap();
     assert!(kept().is_empty());
+}
+
+#[test]
+fn rule_22_what_a_compaction_that_was_killed_moved_is_removed_by_whoever_comes_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    fill(&disk, 0..50);
+    evict_calls(&disk, 5..50);
+    let copy = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().to_path_buf(), copy.path().to_path_buf());
+    let hook = move |place| {
+        if place == "compacted table named" {
+            copy_tree(&from, &to);
+        }
+    };
+    crate::pause::with(hook, || disk.collect_garbage(&GcOptions::default()).unwrap());
+    let disk = open(copy.path());
+    let segments = || std::fs::read_dir(&disk.layout.segments).unwrap().count();
+    assert_eq!(segments(), 2);
+    disk.finish_interrupted().unwrap();
+    assert_eq!(segments(), 1);
+    assert_whole(&disk, 0..5, "after that");
+    assert_whole(&open(copy.path()), 0..5, "after that, to others");
 }
