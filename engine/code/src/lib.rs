@@ -20,6 +20,8 @@ pub mod impls;
 pub mod items;
 #[cfg(feature = "analysis")]
 pub mod lexer;
+#[cfg(feature = "analysis")]
+mod listed;
 mod listing;
 #[cfg(feature = "analysis")]
 pub mod load;
@@ -44,6 +46,8 @@ pub mod session;
 pub mod sources;
 #[cfg(feature = "analysis")]
 pub mod survey;
+#[cfg(feature = "analysis")]
+mod walk;
 #[cfg(feature = "analysis")]
 pub mod whole;
 #[cfg(feature = "analysis")]

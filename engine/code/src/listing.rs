@@ -18,10 +18,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::report::{Covered, Part, Report};
-
-/// Items beyond this many are told of by their files only, so that a program with many large closures stays small.
-const MOST: usize = 512;
+use crate::report::{Covered, MOST, Part, Report};
 
 /// Of the rest that counts, so many are named one by one.
 const MOST_PARTS: usize = 256;

@@ -83,6 +83,12 @@ impl Default for Names {
 }
 
 impl Names {
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "there are always some")]
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// The number of an identifier.
     pub fn number(&mut self, text: &str) -> Name {
         if let Some(name) = self.numbers.get(text) {

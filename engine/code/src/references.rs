@@ -31,6 +31,8 @@ pub struct References {
     pub modules: BTreeSet<ModuleId>,
     /// Names from elsewhere with the paths that they stand for, as text.
     pub foreign: BTreeSet<String>,
+    /// The same as numbers, once they have some.
+    pub(crate) foreign_numbers: Vec<Name>,
     /// The crates they are from.
     pub crates: BTreeSet<Name>,
     /// Files, by path; Rust files among them are read as code.

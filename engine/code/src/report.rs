@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+/// Items beyond this many are told of by their files only, so that a program with many large closures stays small.
+pub(crate) const MOST: usize = 512;
+
 /// One item that a digest covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {

@@ -11,10 +11,11 @@ use crate::compiler::Invocation;
 use crate::facts::{Facts, short};
 use crate::items::ItemKind;
 use crate::lexer::Tokens;
+use crate::listed::Listed;
 use crate::lock::Lock;
 use crate::names::Name;
 use crate::package::Package;
-use crate::report::{Covered, Part, Report};
+use crate::report::{self, Part, Report};
 use crate::scan::options_in;
 use crate::sources::{Sources, files_below, tidy};
 use crate::whole;
@@ -76,6 +77,9 @@ pub struct Session {
     sources: Sources,
     locks: BTreeMap<PathBuf, Option<Lock>>,
     told: BTreeSet<PathBuf>,
+    listing: Listed,
+    /// Whether reports list every item, however many there are.
+    all: bool,
 }
 
 /// Options that every digest counts.
@@ -127,6 +131,8 @@ impl Session {
             sources: Sources::default(),
             locks: BTreeMap::new(),
             told: BTreeSet::new(),
+            listing: Listed::default(),
+            all: false,
         }
     }
 
@@ -245,10 +251,11 @@ impl Session {
         .collect()
     }
 
-    /// What the digest of a cached function covers.
+    /// What the digest of a cached function covers, every item of it.
     pub fn covered(&mut self, cached: &Cached) -> Report {
         let Cached { file, line, name, level, generic, .. } = cached;
         let function = Function { file: Some(file), line: *line, name, tokens: "", generic: *generic };
+        self.all = true;
         match level.as_str() {
             "reachable" => self.reachable(function).report,
             "module" => self.module(function).report,
@@ -285,7 +292,8 @@ impl Session {
     ) -> Reached {
         let mut facts = Facts::default();
         let world = &mut analysis.world;
-        let mut report = report(world, root, closure, &mut facts);
+        let most = if self.all { usize::MAX } else { report::MOST };
+        let (mut report, items) = self.listing.report(world, root, closure, most);
         // Where there are several functions of one name and the same tokens inside one item, which of them.
         if world.names.text(world.nodes[root].name) != function.name || !world.nodes[root].cached {
             let file = &world.files[world.nodes[root].file];
@@ -329,6 +337,7 @@ impl Session {
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"fleche reachable 1");
+        hasher.update(items.as_bytes());
         facts.feed(&mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let environment = closure.outside.environment.iter().cloned().collect();
@@ -451,53 +460,4 @@ fn attributes(world: &World, module: ModuleId, facts: &mut Facts) {
             at = end.max(at + 1);
         }
     }
-}
-
-/// Lists what is covered, and adds a line for the digest of each item.
-fn report(world: &World, root: NodeId, closure: &Closure, facts: &mut Facts) -> Report {
-    let mut items: Vec<(NodeId, Covered)> = Vec::with_capacity(closure.nodes.len());
-    let base = tidy(&world.crates[world.own].package.directory);
-    for &node in &closure.nodes {
-        let mut hasher = blake3::Hasher::new();
-        world.feed(node, &mut hasher);
-        let digest = hasher.finalize();
-        let label = world.label(node);
-        let info = &world.nodes[node];
-        facts.silent(format!("item {label} {:?} {} {} {digest}", info.kind, info.ordinal, info.is_face));
-        let mut short = [0; 4];
-        short.copy_from_slice(&digest.as_bytes()[..4]);
-        items.push((
-            node,
-            Covered {
-                name: label,
-                file: whole::relative(&world.files[info.file].path, &base),
-                line: world.line(node),
-                digest: u32::from_be_bytes(short),
-                tokens: world.size(node),
-                from: None,
-            },
-        ));
-    }
-    items.sort_by(|(left, a), (right, b)| {
-        (*left != root, &a.file, a.line, left).cmp(&(*right != root, &b.file, b.line, right))
-    });
-    let places: BTreeMap<NodeId, usize> =
-        items.iter().enumerate().map(|(place, (node, _))| (*node, place)).collect();
-    for (node, covered) in &mut items {
-        covered.from = closure.from.get(node).and_then(|from| places.get(from)).copied();
-    }
-    let in_own = |node: &NodeId| world.modules[world.nodes[*node].module].krate == world.own;
-    let real = |node: &NodeId| in_own(node) && !world.nodes[*node].is_face;
-    let total: usize = (0..world.nodes.len()).filter(real).map(|node| world.size(node)).sum();
-    let covered: usize = closure.nodes.iter().filter(|node| real(node)).map(|node| world.size(*node)).sum();
-    let share = covered.saturating_mul(1000).checked_div(total).unwrap_or(0);
-    let mut note = None;
-    if share > 500 {
-        let pulls = closure.pulls(root);
-        note = pulls.first().map(|(node, count)| (world.label(*node), *count));
-    }
-    let items: Vec<Covered> = items.into_iter().map(|(_, covered)| covered).collect();
-    let share = u32::try_from(share).unwrap_or(1000);
-    let level = "reachable".to_owned();
-    Report { level, count: items.len(), items, share, pulls: note, ..Report::default() }
 }

@@ -1,5 +1,7 @@
 //! A small package made of text, the key of its function `f`, and edits of it.
 
+#![allow(dead_code, reason = "no test uses all of it")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

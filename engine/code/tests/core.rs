@@ -1,0 +1,66 @@
+//! What one closure found out serves the next, and changes nothing: each is what it would be if it were the only one.
+
+mod common;
+
+use std::fmt::Write as _;
+
+use fleche_code::closure::Analysis;
+use fleche_code::compiler::Invocation;
+use fleche_code::items::ItemKind;
+use fleche_code::world::World;
+
+/// A crate of many types that know one another, with calls of methods in both directions across its edge.
+fn knotted() -> String {
+    let mut text = String::from(
+        "//- src/lib.rs\npub trait Step { fn step(&self) -> u32; fn other(&self) -> u32 { 0 } fn rare(&self) -> u32 { 1 } }\n\
+         make_all!(nothing);\n",
+    );
+    for n in 0..200 {
+        let (next, far) = ((n + 1) % 200, (n * 7 + 3) % 200);
+        let _ = writeln!(
+            text,
+            "pub struct S{n}(pub Option<Box<S{next}>>); impl Step for S{n} {{ fn step(&self) -> u32 {{ help{far}() }} }}\n\
+             impl S{n} {{ pub fn only{n}(&self) -> u32 {{ {n} }} pub fn shared(&self) -> u32 {{ S{far}(None).step() }} }}\n\
+             pub fn help{n}() -> u32 {{ S{next}(None).shared() }}"
+        );
+        if n == 100 {
+            text.push_str("impl Drop for S100 { fn drop(&mut self) { self.deep(); } }\n");
+        }
+    }
+    text.push_str("impl S100 { pub fn deep(&self) -> u32 { S7(None).deeper() } } impl S7 { pub fn deeper(&self) -> u32 { self.deep() } }\n");
+    for n in 0..40 {
+        let _ = writeln!(
+            text,
+            "struct T{n}; impl T{n} {{ fn shared(&self) -> u32 {{ {n} }} fn alone(&self) -> u32 {{ 7 }} }}\n\
+             impl Step for T{n} {{ fn step(&self) -> u32 {{ 1 }} fn rare(&self) -> u32 {{ S{n}(None).only{n}() }} }}\n\
+             fn f{n}(s: &S{n}) -> u32 {{ T{n}.alone() + s.only{n}() }} fn g{n}() -> u32 {{ help{n}() + T{n}.rare() }} fn h{n}() -> u32 {{ {n} }}\n\
+             struct U{n}; impl U{n} {{ fn deeper(&self) -> u32 {{ {n} }} fn alone(&self) -> u32 {{ 8 }} }}\n\
+             fn k{n}() -> u32 {{ help{n}() + U{n}.alone() }} fn l{n}() -> u32 {{ U{n}.alone() + help{n}() }}"
+        );
+    }
+    text
+}
+
+#[test]
+fn a_closure_does_not_depend_on_those_before_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(&knotted()));
+    let load = || {
+        let invocation = Invocation::parse(["src/lib.rs".to_owned()], dir.path());
+        Analysis::new(World::load(dir.path(), None, &invocation).expect("loaded"))
+    };
+    let mut shared = load();
+    let functions: Vec<usize> = (0..shared.world.nodes.len())
+        .filter(|node| shared.world.nodes[*node].kind == ItemKind::Function)
+        .collect();
+    let (mut large, mut small) = (0, 0);
+    for &function in functions.iter().step_by(61).chain(functions.iter().rev().take(12)) {
+        let (after_others, alone) = (shared.closure(function), load().closure(function));
+        assert_eq!(after_others.nodes, alone.nodes, "{}", shared.world.label(function));
+        assert_eq!(after_others.modules, alone.modules);
+        assert_eq!(after_others.outside.foreign, alone.outside.foreign);
+        large += usize::from(alone.nodes.len() > 600);
+        small += usize::from(alone.nodes.len() < 20);
+    }
+    assert!(large > 5 && small > 2, "{large} large, {small} small");
+}
