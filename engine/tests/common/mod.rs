@@ -26,6 +26,21 @@ impl Project {
         project
     }
 
+    /// Without a log: for so many calls that telling of each would take most of the time.
+    pub fn quiet() -> Self {
+        let dir = TempDir::new().unwrap();
+        let cache = Cache::open(dir.path().join(".fleche")).unwrap();
+        let scope = Some(fleche::cache(&cache).unwrap());
+        Self { dir, cache, scope, log: Arc::default() }
+    }
+
+    /// As [`Project::restart`], without a log.
+    pub fn restart_quietly(&mut self) {
+        self.cache = Cache::open(self.dir.path().join(".fleche")).unwrap();
+        self.scope = None;
+        self.scope = Some(fleche::cache(&self.cache).unwrap());
+    }
+
     fn enter(&mut self) {
         self.scope = None;
         self.scope = Some(fleche::cache(&self.cache).unwrap());
