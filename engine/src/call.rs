@@ -160,11 +160,10 @@ pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
         if thread.rerun.is_some() {
             return None;
         }
-        let graph = thread.graph()?;
-        let revision = thread.frames.last().map(|frame| &frame.revision).or(thread.frozen.as_ref());
-        let (call, hit) = graph.peek_short(bytes, revision.map(|revision| &**revision))?;
+        let fingerprint = thread.fingerprint::<T>();
+        let (call, hit) = thread.peek_short(bytes)?;
         // A value that is not at hand takes the long way.
-        if hit.value.is_none() || thread.activity(&call).is_some() {
+        if hit.value.is_none() || hit.result.fingerprint != fingerprint || thread.activity(&call).is_some() {
             return None;
         }
         if let Some(frame) = thread.frames.last_mut() {
@@ -180,9 +179,6 @@ pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
         cache.events().count_hit();
         Some((hit, None))
     })?;
-    if hit.result.fingerprint != fingerprint::of::<T>() {
-        return None;
-    }
     if let Some((cache, call)) = told {
         demand::report(&cache, call, Fate::Hit);
     }

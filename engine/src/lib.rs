@@ -41,6 +41,7 @@
 //! or a `Vec`, `Option`, tuple, map or set of such; of a `Result` the `Ok` is kept, and errors and panics never
 //! are.
 
+mod buffer;
 mod cache;
 mod call;
 mod code;

@@ -19,6 +19,7 @@ pub use crate::restore::{
 };
 pub use crate::value::{Outcome, Value};
 
+use crate::buffer::Buffer;
 use crate::call::{self, Mode, Subject};
 use crate::value::View;
 use crate::{fingerprint, thread};
@@ -46,7 +47,7 @@ pub struct Call {
     function: &'static str,
     /// The function's address and name, then of each argument that counts its canonical bytes, or their digest if they
     /// are many. Canonical encodings can be decoded, so no two calls share this.
-    bytes: SmallVec<[u8; 128]>,
+    bytes: Buffer,
     /// For each argument: where it ends, and whether that is a digest.
     ends: SmallVec<[(u32, bool); 6]>,
     /// An argument that cannot be digested: the call then runs as the plain function.
@@ -58,11 +59,12 @@ const HEAD: usize = 3 * size_of::<usize>();
 
 impl Call {
     /// A call of the function under its full name.
+    #[inline]
     pub fn new(definition: &'static Definition, function: &'static str) -> Self {
-        let mut bytes = SmallVec::new();
-        bytes.extend_from_slice(&std::ptr::from_ref(definition).addr().to_ne_bytes());
-        bytes.extend_from_slice(&function.as_ptr().addr().to_ne_bytes());
-        bytes.extend_from_slice(&function.len().to_ne_bytes());
+        let mut bytes = Buffer::new();
+        bytes.extend(&std::ptr::from_ref(definition).addr().to_ne_bytes());
+        bytes.extend(&function.as_ptr().addr().to_ne_bytes());
+        bytes.extend(&function.len().to_ne_bytes());
         Self { definition, function, bytes, ends: SmallVec::new(), undigested: false, mode: Mode::Ask }
     }
 
@@ -71,12 +73,12 @@ impl Call {
         match canonical::encode(argument) {
             Ok(encoding) => {
                 let long = if let Some(short) = encoding.short() {
-                    self.bytes.push(0);
-                    self.bytes.extend_from_slice(short);
+                    self.bytes.extend(&[0]);
+                    self.bytes.extend(short);
                     false
                 } else {
-                    self.bytes.push(1);
-                    self.bytes.extend_from_slice(encoding.digest().digest().as_bytes());
+                    self.bytes.extend(&[1]);
+                    self.bytes.extend(encoding.digest().digest().as_bytes());
                     true
                 };
                 self.ends.push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), long));

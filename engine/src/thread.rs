@@ -2,19 +2,22 @@
 //!
 //! All access goes through [`with`], which must never run code of the host while the state is borrowed.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fleche_store::{CallId, Digest};
+use fleche_store::{CallId, Digest, TypeFingerprint};
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
+use crate::fingerprint;
 use crate::flight::Pilot;
 use crate::frame::{Dep, Frame, Purpose, Taint};
-use crate::graph::Graph;
+use crate::graph::{Graph, Hit};
 use crate::rerun::Reruns;
 use crate::revision::Revision;
+use crate::value::Value;
 
 /// What a call on this thread's stack is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +37,16 @@ struct Ancestors {
     above: Option<Arc<Ancestors>>,
 }
 
+/// So many types' fingerprints are searched one after the other.
+const MOST_FINGERPRINTS: usize = 8;
+
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) cache: Option<Cache>,
     /// The graph found last, with the numbers of its cache and of itself there: a look at it takes no lock.
     graph: Option<(usize, usize, Arc<Graph>)>,
+    /// The fingerprints of types asked for lately.
+    fingerprints: Vec<(TypeId, TypeFingerprint)>,
     pub(crate) frozen: Option<Arc<Revision>>,
     pub(crate) frames: Vec<Frame>,
     active: HashMap<CallId, Activity>,
@@ -54,6 +62,7 @@ impl Thread {
         Self {
             cache: None,
             graph: None,
+            fingerprints: Vec::new(),
             frozen: None,
             frames: Vec::new(),
             active: HashMap::new(),
@@ -64,18 +73,31 @@ impl Thread {
         }
     }
 
-    /// The graph of the cache in scope.
-    pub(crate) fn graph(&mut self) -> Option<Arc<Graph>> {
+    /// The answer to the call that the bytes lead to, from the graph of the cache in scope, if it needs no
+    /// verification.
+    pub(crate) fn peek_short(&mut self, bytes: &[u8]) -> Option<(CallId, Hit)> {
         let cache = self.cache.as_ref()?;
-        let (of, number) = (cache.number(), cache.graph_number());
-        match &self.graph {
-            Some((known_of, known, graph)) if (*known_of, *known) == (of, number) => Some(graph.clone()),
-            _ => {
-                let graph = cache.graph();
-                self.graph = Some((of, number, graph.clone()));
-                Some(graph)
-            }
+        let now = (cache.number(), cache.graph_number());
+        if self.graph.as_ref().is_none_or(|(of, number, _)| (*of, *number) != now) {
+            self.graph = Some((now.0, now.1, cache.graph()));
         }
+        let (_, _, graph) = self.graph.as_ref()?;
+        let revision = self.frames.last().map(|frame| &frame.revision).or(self.frozen.as_ref());
+        graph.peek_short(bytes, revision.map(|revision| &**revision))
+    }
+
+    /// The fingerprint of `T`, without asking what all threads share.
+    pub(crate) fn fingerprint<T: Value>(&mut self) -> TypeFingerprint {
+        let id = TypeId::of::<T>();
+        if let Some((_, known)) = self.fingerprints.iter().find(|(of, _)| *of == id) {
+            return *known;
+        }
+        let fingerprint = fingerprint::of::<T>();
+        if self.fingerprints.len() == MOST_FINGERPRINTS {
+            self.fingerprints.clear();
+        }
+        self.fingerprints.push((id, fingerprint));
+        fingerprint
     }
 
     /// What the call is doing on this thread, or on those that wait for this branch.
@@ -245,6 +267,7 @@ impl Fork {
         let branch = Thread {
             cache: self.cache.clone(),
             graph: None,
+            fingerprints: Vec::new(),
             frozen: self.frozen.clone(),
             frames: frames.collect(),
             active: HashMap::new(),

@@ -64,6 +64,7 @@ pub struct Encoding {
 
 impl Encoding {
     /// The canonical bytes, if there are at most [`INLINE`] of them.
+    #[inline]
     pub fn short(&self) -> Option<&[u8]> {
         self.length.map(|length| &self.bytes[..usize::from(length)])
     }

@@ -79,10 +79,12 @@ pub(super) enum RunKind {
 }
 
 impl Encoder {
+    #[inline]
     pub(super) fn new() -> Self {
         Self { inline: [0; INLINE], length: 0, spill: None, run: Run::default() }
     }
 
+    #[inline]
     pub(super) fn finish(mut self) -> Encoding {
         self.flush_run();
         match self.spill {
@@ -176,6 +178,7 @@ impl Encoder {
     }
 
     /// One integer that stands by itself. `bits` is its two's complement.
+    #[inline]
     pub(super) fn integer(&mut self, bits: u64, negative: bool) {
         let width = width_log(if negative { !bits } else { bits }, negative);
         self.tag(if negative { tag::SIGNED } else { tag::UNSIGNED } + width);
