@@ -4,7 +4,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,7 +95,7 @@ impl Large {
     pub(crate) fn copy(&self, layout: &Layout, digest: &Digest, to: &Path) -> Result<bool> {
         let Some(mut from) = self.open(layout, digest) else { return Ok(false) };
         let target = File::create_new(to).map_err(|e| Error::io(to, e))?;
-        if layout::clone_file(&target, &from) {
+        if crate::os::clone_file(&target, &from) {
             return Ok(true);
         }
         match copy(&mut from, &target).map_err(|e| Error::io(to, e)) {
@@ -127,7 +126,7 @@ impl Pending {
     pub(crate) fn take(layout: &Layout, path: &Path, from: &mut File) -> Result<Self> {
         let mut failed_to_read = None;
         let made = Self::make(layout, |file| {
-            if layout::clone_file(file, from) {
+            if crate::os::clone_file(file, from) {
                 return hash(&mut file.try_clone()?);
             }
             let mut reader = Noting { inner: from, failure: &mut failed_to_read };
@@ -158,8 +157,7 @@ impl Pending {
             synced.and_then(|()| layout::seal(&self.file)).map_err(wrap)?;
         }
         if let Some(parent) = path.parent() {
-            use std::os::unix::fs::DirBuilderExt;
-            match fs::DirBuilder::new().mode(0o700).create(parent) {
+            match crate::os::directory().create(parent) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(wrap(e)),
                 _ => {}
             }
@@ -235,7 +233,7 @@ pub(crate) fn blob_digest(content: Digest) -> ValueDigest {
 
 /// The size of a file if it is a regular one.
 pub(crate) fn regular_length(file: &File) -> Option<u64> {
-    file.metadata().ok().filter(fs::Metadata::is_file).map(|meta| meta.size())
+    file.metadata().ok().filter(fs::Metadata::is_file).map(|meta| meta.len())
 }
 
 /// Brings the file of a large value to the disk, and says so in its mode.

@@ -7,7 +7,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::evict::kill;
 use crate::filter::{self, FilterWriter};
 use crate::frame::Kind;
 use crate::layout::{self, Layout};
+use crate::os::FileExt as _;
 use crate::reader::large;
 use crate::record::Record;
 use crate::segment::{Host, Segment, SegmentId};

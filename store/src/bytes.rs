@@ -200,6 +200,7 @@ impl Map {
 
     /// Tells the system how the map will be read.
     pub(crate) fn sequential(&self) {
+        #[cfg(unix)]
         let _ = self.raw.advise(memmap2::Advice::Sequential);
     }
 }

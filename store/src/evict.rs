@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::frame::{DEAD, LIVE};
 use crate::layout;
+use crate::os::{self, FileExt as _};
 use crate::segment::{Segment, SegmentId};
 
 /// Makes a frame dead, without waiting for the disk. Returns whether it was live.
@@ -27,7 +27,7 @@ fn open(segment: &Segment) -> Result<File> {
         return Err(Error::Foreign { path: segment.path.clone(), what: "not a file, where a segment was" });
     }
     let sealed = layout::is_sealed(&meta);
-    let set_mode = |mode| fs::set_permissions(&segment.path, fs::Permissions::from_mode(mode)).map_err(wrap);
+    let set_mode = |mode| os::set_mode(&segment.path, mode).map_err(wrap);
     if sealed {
         // Still sealed to everybody else, see `layout::is_sealed`.
         set_mode(0o700)?;

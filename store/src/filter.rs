@@ -6,8 +6,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
+use crate::os::FileExt as _;
 use crate::table::home;
 
 /// Entries that share a word, on average: about one in thirty others passes.

@@ -3,14 +3,13 @@
 //! Files are opened without following symbolic links, so that nothing outside the store is ever read or written
 //! through it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags};
-
 use crate::error::{Error, Result};
+pub(crate) use crate::os::try_lock;
+use crate::os::{self, options};
 
 /// The directories and files of one format version.
 #[derive(Debug, Clone)]
@@ -53,14 +52,10 @@ impl Layout {
     /// Makes the directories that are missing, for this user alone, and refuses what isn't a directory.
     pub(crate) fn create(&self) -> Result<()> {
         if !self.dir.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.dir)
-                .map_err(|e| Error::io(&self.dir, e))?;
+            os::directory().recursive(true).create(&self.dir).map_err(|e| Error::io(&self.dir, e))?;
         }
         for dir in self.directories() {
-            match fs::DirBuilder::new().mode(0o700).create(dir) {
+            match os::directory().create(dir) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 other => other.map_err(|e| Error::io(dir, e))?,
             }
@@ -94,14 +89,6 @@ fn check_directory(dir: &Path) -> Result<()> {
     Err(Error::Foreign { path: dir.to_path_buf(), what })
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[expect(clippy::cast_possible_wrap, reason = "flags are bits")]
-    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits() as i32;
-    options.mode(0o600).custom_flags(flags);
-    options
-}
-
 /// Opens a regular file for reading. Anything else is an error, and no FIFO makes us wait.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     regular(options().read(true).open(path)?)
@@ -127,31 +114,22 @@ fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// Takes the lock of a file if nobody has it. The lock goes when the last copy of the descriptor is closed.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(e) => Err(e.into()),
-    }
-}
-
 /// Does the path still name this file? A lock on a file that was unlinked or replaced protects nothing.
 pub(crate) fn still_named(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(ours), Ok(theirs)) => ours.dev() == theirs.dev() && ours.ino() == theirs.ino(),
+        (Ok(ours), Ok(theirs)) => os::identity(&ours) == os::identity(&theirs),
         _ => false,
     }
 }
 
 /// Makes a finished file read-only.
 pub(crate) fn seal(file: &File) -> io::Result<()> {
-    file.set_permissions(fs::Permissions::from_mode(0o400))
+    os::set_file_mode(file, 0o400)
 }
 
 /// Is this the state of a sealed file? It stays so while an eviction lends itself the right to write (0700).
 pub(crate) fn is_sealed(meta: &fs::Metadata) -> bool {
-    meta.mode() & 0o300 != 0o200
+    os::mode(meta) & 0o300 != 0o200
 }
 
 /// Brings a file's content to the disk. Everything that is brought there goes through here or [`sync_dir`], so that tests
@@ -164,7 +142,7 @@ pub(crate) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
 /// Brings a directory's entries to the disk.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     note("entries", path);
-    File::open(path)?.sync_all()
+    os::sync_directory(path)
 }
 
 /// Gives a finished file its name.
@@ -198,35 +176,10 @@ thread_local! {
     pub(crate) static STEPS: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-/// Makes an empty file share the blocks of another, where the file system can do that.
-#[cfg(target_os = "linux")]
-pub(crate) fn clone_file(to: &File, from: &File) -> bool {
-    rustix::fs::ioctl_ficlone(to, from).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn clone_file(_to: &File, _from: &File) -> bool {
-    false
-}
-
 /// Sixteen random bytes.
-#[cfg(target_os = "linux")]
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(more) => filled += more,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return fallback_random(),
-        }
-    }
-    bytes
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn random() -> [u8; 16] {
-    fallback_random()
+    if os::random(&mut bytes) { bytes } else { fallback_random() }
 }
 
 /// Where the system has no randomness to give: unique enough for names.
@@ -286,10 +239,7 @@ pub(crate) fn network_file_system_of(path: &Path) -> Option<&'static str> {
     if let Some(magic) = PRETENDED.get() {
         return network_file_system(magic);
     }
-    let statfs = rustix::fs::statfs(path).ok()?;
-    #[expect(clippy::cast_sign_loss, clippy::allow_attributes, reason = "a magic number of the kernel's")]
-    #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "its type differs between platforms")]
-    network_file_system(statfs.f_type as u64)
+    network_file_system(os::file_system(path)?)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod gc;
 mod layout;
 mod live;
 mod memory;
+mod os;
 mod pause;
 mod pin;
 mod put;

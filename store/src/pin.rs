@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Weak};
 
@@ -61,10 +60,10 @@ impl Pins {
         let Ok(meta) = fs::metadata(dir) else { return Arc::default() };
         let mut all = ALL.lock();
         all.retain(|_, pins| pins.strong_count() > 0);
-        let known = all.get(&(meta.dev(), meta.ino())).and_then(Weak::upgrade);
+        let known = all.get(&crate::os::identity(&meta)).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {
             let pins = Arc::default();
-            all.insert((meta.dev(), meta.ino()), Arc::downgrade(&pins));
+            all.insert(crate::os::identity(&meta), Arc::downgrade(&pins));
             pins
         })
     }

@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -16,6 +15,7 @@ use crate::bytes::{Bytes, Map};
 use crate::digest::{CallId, CallKey};
 use crate::frame::{ALIGN, HEADER, HEADER_SIZE, Header, Kind, LIVE, SIGNATURE_SIZE, Seed, check};
 use crate::layout;
+use crate::os::FileExt as _;
 use crate::record::{Record, clock_and_call};
 use crate::store::SigningKey;
 use crate::sync::{AtomicU64, RwLock};
@@ -54,9 +54,14 @@ impl Host {
         static THIS: LazyLock<(u64, u64)> = LazyLock::new(|| {
             let read = |path: &str| std::fs::read(path).unwrap_or_default();
             let machine = [read("/etc/machine-id"), read("/proc/sys/kernel/hostname")].concat();
-            (check(&machine), check(&read("/proc/sys/kernel/random/boot_id")))
+            let mut boot = read("/proc/sys/kernel/random/boot_id");
+            if boot.is_empty() {
+                // Where boots can't be told apart each process trusts only what it wrote itself, or what is on the disk.
+                boot.extend(layout::random());
+            }
+            (check(&machine), check(&boot))
         });
-        Self { machine: THIS.0, boot: THIS.1, owner: rustix::process::geteuid().as_raw() }
+        Self { machine: THIS.0, boot: THIS.1, owner: crate::os::user() }
     }
 }
 

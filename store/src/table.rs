@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::bytes::Map;
 use crate::filter;
 use crate::frame::{ALIGN, check};
 use crate::layout;
+use crate::os::FileExt as _;
 use crate::segment::{Host, Segment, SegmentId};
 use crate::tail::Class;
 

@@ -132,8 +132,7 @@ impl Disk {
             return;
         }
         if let Ok(file) = layout::open_or_create(&path) {
-            let flags = rustix::fs::FallocateFlags::empty();
-            if rustix::fs::fallocate(&file, flags, 0, RESERVE).is_err() {
+            if crate::os::allocate(&file, RESERVE).is_err() {
                 let _ = fs::remove_file(&path);
             }
         }

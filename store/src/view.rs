@@ -5,13 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{Map, process_id};
 use crate::error::{Error, Result};
 use crate::frame::HEADER;
 use crate::layout::{self, Layout};
+use crate::os::FileExt as _;
 use crate::segment::{Keys, Segment, SegmentId};
 use crate::sync::{Mutex, RwLock};
 use crate::table::{Table, TableId};

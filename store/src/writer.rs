@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -15,6 +14,7 @@ use crate::digest::{CallId, Digest, TypeFingerprint};
 use crate::error::{Error, Result};
 use crate::frame::{ALIGN, HEADER, Header, Kind};
 use crate::layout::{self, Layout};
+use crate::os::FileExt as _;
 use crate::segment::{Host, Segment, SegmentHeader, SegmentId};
 use crate::tail::Tail;
 
@@ -238,7 +238,7 @@ fn write_some(file: &File, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usi
     }
     match parts {
         [only] => file.write_at(only, offset),
-        parts => Ok(rustix::io::pwritev(file, parts, offset)?),
+        parts => crate::os::write_vectored_at(file, parts, offset),
     }
 }
 
@@ -251,10 +251,10 @@ pub(crate) fn now_ms() -> i64 {
 /// Writes that fail on purpose.
 #[cfg(test)]
 pub(crate) mod faults {
+    use crate::os::FileExt as _;
     use std::cell::Cell;
     use std::fs::File;
     use std::io::{self, IoSlice};
-    use std::os::unix::fs::FileExt;
 
     thread_local! {
         /// So many bytes are still taken on this thread before the disk is full.

@@ -366,7 +366,7 @@ fn rule_24_a_reserve_is_kept_and_given_up_by_gc() {
     fill(&disk, 0..1);
     let kept = std::fs::metadata(disk.layout.reserve()).unwrap();
     assert_eq!(kept.len(), 1 << 20);
-    assert!(kept.blocks() * 512 >= 1 << 20, "real blocks, not a hole");
+    assert!(crate::os::allocated(&kept) >= 1 << 20, "real blocks, not a hole");
     disk.collect_garbage(&GcOptions::default()).unwrap();
     assert!(disk.layout.reserve().exists(), "taken back afterwards");
 }
