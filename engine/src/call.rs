@@ -315,6 +315,24 @@ impl Miss {
         }
     }
 
+    /// Like [`Miss::run`]; but if the body has just failed, when the trace of the caller was verified, gives that failure
+    /// instead of running it again for the same.
+    pub fn run_or_take<O: Outcome + 'static>(self, body: impl FnOnce() -> O) -> O {
+        let Some(sealed) = self.sealed.as_ref().filter(|sealed| !sealed.forced) else {
+            return self.run(body);
+        };
+        let Place { cache, revision, .. } = &sealed.place;
+        let call = sealed.call.id;
+        let (failure, _dropped) = thread::with(|thread| thread.failures.take(cache, revision, call));
+        match failure.map(<Box<dyn std::any::Any>>::downcast::<O>) {
+            Some(Ok(failure)) => {
+                thread::taint(Taint::FailedCall(call));
+                *failure
+            }
+            _ => self.run(body),
+        }
+    }
+
     /// Like [`Miss::run`]; also tells whether the result was recorded.
     pub(crate) fn run_told<O: Outcome>(self, body: impl FnOnce() -> O) -> (O, bool) {
         match self.evaluate(body) {

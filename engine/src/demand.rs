@@ -382,7 +382,7 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
                 None => place.cache.ask(|store| store.newest(&call))??,
             };
             let definition = registry::find(&record.identity)?;
-            let hit = recall(place, definition, &record.identity).and_then(|()| {
+            let hit = recall(place, call, definition, &record.identity).and_then(|()| {
                 place.graph.settle();
                 verified(place, node, call, Some(key))
             });
@@ -404,7 +404,7 @@ pub(crate) fn is_active(place: &Place, node: NodeId, call: CallId) -> Option<Act
 }
 
 /// Calls a function with arguments that come back from the store, apart from the bodies that are running.
-fn recall(place: &Place, definition: &Definition, identity: &Identity) -> Option<()> {
+fn recall(place: &Place, of: CallId, definition: &Definition, identity: &Identity) -> Option<()> {
     let call = definition.recall?;
     let mut kept = Vec::with_capacity(identity.arguments.len());
     for argument in &identity.arguments {
@@ -414,7 +414,12 @@ fn recall(place: &Place, definition: &Definition, identity: &Identity) -> Option
         });
     }
     let frame = Frame::new(Purpose::Verify, place.cache.clone(), place.revision.clone());
-    apart(frame, || catch_unwind(AssertUnwindSafe(|| call(&mut Arguments::new(&kept)))).ok().flatten())
+    let called =
+        apart(frame, || catch_unwind(AssertUnwindSafe(|| call(&mut Arguments::new(&kept)))).ok().flatten());
+    // Restored arguments are not trusted: what failed is that call only if it says so itself.
+    let ours = place.revision.has_failed(place.cache.number(), of).then_some(of);
+    let _dropped = thread::with(|thread| thread.failures.file(&place.cache, &place.revision, ours));
+    called
 }
 
 /// Runs `f` under a frame of its own in the frame's cache, whatever the thread is doing.

@@ -24,6 +24,13 @@ use crate::call::{self, Mode, Subject};
 use crate::value::View;
 use crate::{fingerprint, thread};
 
+/// What a call came to that was made to bring it up to date: a failure is kept for the caller that is about to ask.
+pub fn recalled<O: Outcome + 'static>(outcome: O) {
+    if outcome.value().is_none() {
+        let _dropped = thread::with(|thread| thread.failures.put(Box::new(outcome)));
+    }
+}
+
 /// The fingerprint of a result's type.
 pub fn fingerprint_of<O: Outcome>() -> TypeFingerprint {
     fingerprint::of::<O::Value>()

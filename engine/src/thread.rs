@@ -2,8 +2,9 @@
 //!
 //! All access goes through [`with`], which must never run code of the host while the state is borrowed.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 
 use fleche_store::{CallId, Digest, TypeFingerprint};
@@ -29,6 +30,60 @@ pub(crate) enum Activity {
 /// The calls that a `rerun` has already run.
 pub(crate) type Rerun = Arc<Mutex<Reruns>>;
 
+/// Failures of calls that were made while a trace was verified. A failure is not recorded, so the body that comes to such
+/// a call would only run it again.
+#[derive(Default)]
+pub(crate) struct Failures {
+    /// The one that failed last on this thread, until it is filed.
+    last: Option<Box<dyn Any>>,
+    /// Under which picture the others were made.
+    stamp: u64,
+    filed: HashMap<(usize, CallId), Box<dyn Any>>,
+}
+
+/// What is to be dropped while the thread's state is not borrowed: failures are the host's.
+type Dropped = (Option<Box<dyn Any>>, HashMap<(usize, CallId), Box<dyn Any>>);
+
+impl Failures {
+    pub(crate) fn put(&mut self, failure: Box<dyn Any>) -> Dropped {
+        (self.last.replace(failure), HashMap::new())
+    }
+
+    /// Files the failure that was put last under the call that it is of; without one it is dropped.
+    pub(crate) fn file(&mut self, cache: &Cache, revision: &Revision, call: Option<CallId>) -> Dropped {
+        match (self.last.take(), call) {
+            (Some(failure), Some(call)) => {
+                let old = self.turn_to(revision);
+                (self.filed.insert((cache.number(), call), failure), old)
+            }
+            (last, _) => (last, HashMap::new()),
+        }
+    }
+
+    /// The failure of that call under this picture; it is given once.
+    pub(crate) fn take(&mut self, cache: &Cache, revision: &Revision, call: CallId) -> Dropped {
+        if self.filed.is_empty() {
+            return (None, HashMap::new());
+        }
+        let old = self.turn_to(revision);
+        (self.filed.remove(&(cache.number(), call)), old)
+    }
+
+    fn turn_to(&mut self, revision: &Revision) -> HashMap<(usize, CallId), Box<dyn Any>> {
+        if self.stamp == revision.stamp() {
+            return HashMap::new();
+        }
+        self.stamp = revision.stamp();
+        std::mem::take(&mut self.filed)
+    }
+}
+
+impl fmt::Debug for Failures {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Failures").field("filed", &self.filed.len()).finish_non_exhaustive()
+    }
+}
+
 /// The calls that are active on the way down to a branch.
 #[derive(Debug, Default)]
 struct Ancestors {
@@ -53,6 +108,7 @@ pub(crate) struct Thread {
     ancestors: Option<Arc<Ancestors>>,
     pub(crate) pilot: Pilot,
     pub(crate) rerun: Option<Rerun>,
+    pub(crate) failures: Failures,
     /// How often the top-level call has started over.
     pub(crate) restarts: u32,
 }
@@ -69,6 +125,7 @@ impl Thread {
             ancestors: None,
             pilot: Pilot::new(),
             rerun: None,
+            failures: Failures::default(),
             restarts: 0,
         }
     }
@@ -274,6 +331,7 @@ impl Fork {
             ancestors: self.ancestors.clone(),
             pilot: self.pilot.branch(),
             rerun: self.rerun.clone(),
+            failures: Failures::default(),
             restarts: self.restarts,
         };
         let outside = with(|thread| std::mem::replace(thread, branch));

@@ -357,3 +357,40 @@ fn inputs_that_change_under_a_call_make_it_start_over() {
     assert_eq!(EDITS.load(Ordering::SeqCst), 2);
     assert!(both::contains(&path));
 }
+
+#[test]
+fn a_stale_nested_call_that_fails_is_run_once() {
+    #[fleche]
+    fn length(path: &Path) -> io::Result<u64> {
+        Ok(fleche::fs::read(path)?.len() as u64)
+    }
+    #[fleche]
+    fn shown(path: &Path) -> String {
+        length(path).map_or_else(|error| error.kind().to_string(), |length| length.to_string())
+    }
+    #[fleche]
+    fn twice(path: &Path) -> String {
+        format!("{} {}", shown(path), length(path).is_ok())
+    }
+    let mut project = Project::new();
+    let book = project.write("book", "one");
+    assert_eq!(twice(&book), "3 true");
+    for _ in ["warm", "cold"] {
+        project.remove("book");
+        project.log();
+        assert_eq!(shown(&book), "entity not found");
+        assert_eq!(
+            project.log(),
+            [r#"length("book"): ran, not kept"#, r#"shown("book"): ran, not kept"#],
+            "once to verify, and not again for the caller"
+        );
+        // Each top-level call tries again, and a second call of one body does: a failure is given once.
+        assert_eq!(shown(&book), "entity not found");
+        assert_eq!(twice(&book), "entity not found false");
+        project.write("book", "one");
+        project.log();
+        assert_eq!(twice(&book), "3 true", "nothing of the failure is kept");
+        assert!(project.log().iter().all(|line| line.ends_with("hit")));
+        project.restart();
+    }
+}

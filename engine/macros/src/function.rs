@@ -160,7 +160,8 @@ impl<'a> Expansion<'a> {
         let name = &self.function.name;
         let head = self.head(name);
         let begin = self.begin(false);
-        let answer = self.answer(&quote!(lookup), &quote!(run));
+        let run = if self.can_be_handed_on() { quote!(run_or_take) } else { quote!(run) };
+        let answer = self.answer(&quote!(lookup), &run);
         quote! {
             #(#everywhere)*
             #(#outside)*
@@ -380,6 +381,12 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// Whether what the function returns can outlive the call that made it: as far as its tokens tell, it borrows
+    /// nothing.
+    fn can_be_handed_on(&self) -> bool {
+        !self.function.is_generic() && !borrows_inside(&self.function.result)
+    }
+
     /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers.
     fn recall(&self) -> TokenStream {
         let complete = self.counted().count() == self.function.parameters.len();
@@ -404,6 +411,11 @@ impl<'a> Expansion<'a> {
                 pass.push(quote!(#local));
             }
         }
+        let outcome = if self.can_be_handed_on() {
+            quote!(#private::recalled(outcome);)
+        } else {
+            quote!(let _ = outcome;)
+        };
         let used = if restore.is_empty() { quote!(_) } else { quote!(#arguments) };
         let traits = (!restore.is_empty()).then(|| {
             quote! {
@@ -417,7 +429,8 @@ impl<'a> Expansion<'a> {
                 fn recall(#used: &mut #private::Arguments<'_>) -> ::core::option::Option<()> {
                     #traits
                     #(#restore)*
-                    let _ = #name(#(#pass),*);
+                    let outcome = #name(#(#pass),*);
+                    #outcome
                     ::core::option::Option::Some(())
                 }
                 recall
