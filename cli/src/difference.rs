@@ -53,12 +53,21 @@ pub fn compare(
     let mut before: BTreeMap<&str, _> = then.inputs.iter().map(|seen| (seen.path.as_str(), seen)).collect();
     for path in &now.inputs.files {
         let place = root.join(path);
-        let digest = fleche::fs::digest(&place).ok().flatten();
+        let entry = fleche::dynamic::entry(&place).ok().flatten();
+        let digest = entry.map(|(digest, _)| digest);
         let lines_now = || digest.and_then(|digest| lines::count(&place, &digest, store));
         match before.remove(path.as_str()) {
             None => changes.push(Change::new("added", path, lines_now().map(lines_of).unwrap_or_default())),
             Some(seen) if Some(&seen.digest) == digest.map(|digest| digest.to_string()).as_ref() => {
-                same_inputs += 1;
+                match (seen.executable, entry) {
+                    (Some(true), Some((_, false))) => {
+                        changes.push(Change::new("changed", path, "was executable, now is not"));
+                    }
+                    (Some(false), Some((_, true))) => {
+                        changes.push(Change::new("changed", path, "was not executable, now is"));
+                    }
+                    _ => same_inputs += 1,
+                }
             }
             Some(seen) => {
                 let detail = match (seen.lines, lines_now()) {

@@ -239,8 +239,8 @@ impl Context<'_> {
             let place = self.place(path);
             let stamp = Stamp::of(&place).ok();
             // Each input becomes an edge of the call's trace.
-            match fleche::fs::digest(&place) {
-                Ok(Some(digest)) => seen.push((path, stamp, digest)),
+            match fleche::dynamic::entry(&place) {
+                Ok(Some((digest, executable))) => seen.push((path, stamp, digest, executable)),
                 Ok(None) => {
                     return Err(Failure::Message(format!("input {path} disappeared before the task began")));
                 }
@@ -316,10 +316,11 @@ impl Context<'_> {
                     variables: task.variables.clone(),
                     inputs: seen
                         .iter()
-                        .map(|(path, _, digest)| Seen {
+                        .map(|(path, _, digest, executable)| Seen {
                             path: (*path).clone(),
                             digest: digest.to_string(),
                             lines: lines::count(&self.place(path), digest, Some(store)),
+                            executable: Some(*executable),
                         })
                         .collect(),
                     milliseconds: produced.milliseconds,
@@ -365,7 +366,7 @@ impl Context<'_> {
         &self,
         id: TaskId,
         prepared: &Prepared,
-        seen: &[(&String, Option<Stamp>, Digest)],
+        seen: &[(&String, Option<Stamp>, Digest, bool)],
     ) -> Vec<String> {
         let mut changed = Vec::new();
         match self.plan.expand(id, &|_| None) {
@@ -376,7 +377,7 @@ impl Context<'_> {
             }
             Err(message) => changed.push(message),
         }
-        for (path, stamp, digest) in seen {
+        for (path, stamp, digest, _) in seen {
             let place = self.place(path);
             let same = match (stamp, Stamp::of(&place)) {
                 (Some(before), Ok(now)) if before.is_settled() && *before == now => true,

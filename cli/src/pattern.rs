@@ -11,10 +11,11 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::path::{is_below, on_disk};
+use crate::work::BESIDE;
 
 /// Names that no walk enters: the store's and git's directories, and files that are being swapped into place.
 pub fn is_hidden_from_walks(name: &str) -> bool {
-    name == ".git" || name == ".fleche" || name.starts_with(TEMPORARY)
+    name == ".git" || name == ".fleche" || name == BESIDE || name.starts_with(TEMPORARY)
 }
 
 /// How the names of files begin that are being written or moved aside.

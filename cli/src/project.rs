@@ -100,7 +100,19 @@ impl Project {
             return Ok(Cache::with_store(Store::memory(), root));
         }
         let options = Options { read_only, ..Options::default() };
-        let store = Store::open(&directory, options).map_err(|error| {
+        let opened = match Store::open(&directory, options.clone()) {
+            // Nothing that a run has to do depends on a cache.
+            Err(error) if is_refusal(&error) => {
+                tracing::warn!(%error, "the cache cannot be written; results are not kept");
+                return Ok(match Store::open(&directory, Options { read_only: true, ..options }) {
+                    Ok(store) => Cache::with_store(store, root),
+                    Err(_) if access == Access::Look => Cache::with_store(Store::memory(), root),
+                    Err(_) => Cache::void(),
+                });
+            }
+            opened => opened,
+        };
+        let store = opened.map_err(|error| {
             let diagnostic =
                 Diagnostic::new(format!("the cache in {} cannot be opened: {error}", directory.display()));
             let manifest = &self.plan.manifest;
@@ -112,4 +124,11 @@ impl Project {
         })?;
         Ok(Cache::with_store(store, root))
     }
+}
+
+/// Whether the system does not let us write there.
+fn is_refusal(error: &fleche_store::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    let fleche_store::Error::Io { source, .. } = error else { return false };
+    matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull)
 }

@@ -126,6 +126,9 @@ pub struct Seen {
     pub digest: String,
     /// Of a text.
     pub lines: Option<u64>,
+    /// Whether it could be executed; older records do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<bool>,
 }
 
 /// What is remembered of a success.

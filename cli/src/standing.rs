@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use fleche::Digest;
 use fleche::dynamic::Assumptions;
 
 use crate::execute::{Context, Prepared, digest_now};
 use crate::plan::{Relation, TaskId};
-use crate::produced::Produced;
+use crate::produced::{Kind, Produced};
 use crate::restore;
 
 /// How a task stands.
@@ -108,9 +109,11 @@ fn one(context: &Context<'_>, id: TaskId, above: &HashMap<TaskId, Standing>) -> 
     };
     let mut assumptions = Assumptions::default();
     for produced in sources.iter().filter_map(|source| restorable(*source)) {
-        for (path, digest) in produced.files() {
-            let path: PathBuf = plan.root.join(path);
-            assumptions.file(path, Some(digest));
+        for entry in &produced.entries {
+            if let Kind::File(content) = &entry.kind {
+                let path: PathBuf = plan.root.join(&entry.path);
+                assumptions.entry(path, Digest::from_bytes(content.digest), content.mode & 0o111 != 0);
+            }
         }
     }
     let known = assumptions.under(|| prepared.function.lookup::<Produced>());

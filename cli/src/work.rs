@@ -1,4 +1,5 @@
 //! `.fleche/work` in the project: files of running tasks, and what the last failure of each task wrote.
+//! Where that cannot be written, a directory beside it takes its place for as long as tasks run.
 //! Nothing in it is needed to answer anything; it can be removed at any time while nothing runs.
 
 use std::fs::{self, File};
@@ -14,6 +15,9 @@ use rustix::fs::{FlockOperation, flock};
 use crate::interrupt::Interrupt;
 use crate::process::Capture;
 
+/// Instead of `.fleche/work` where that cannot be written. No walk enters it.
+pub const BESIDE: &str = ".fleche-work";
+
 /// The directory.
 #[derive(Clone, Debug)]
 pub struct Work {
@@ -24,6 +28,13 @@ pub struct Work {
 #[derive(Debug)]
 pub struct Lock {
     _directory: File,
+    beside: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.beside);
+    }
 }
 
 impl Work {
@@ -33,11 +44,27 @@ impl Work {
     }
 
     fn directory(&self) -> PathBuf {
-        self.root.join(".fleche/work")
+        let own = self.root.join(".fleche/work");
+        // In the project too, so that outputs can be moved into place.
+        let beside = self.root.join(BESIDE);
+        if beside.exists() { beside } else { own }
     }
 
     fn make(&self) -> io::Result<()> {
-        fs::create_dir_all(self.directory())?;
+        let directory = self.directory();
+        if directory.ends_with(BESIDE) {
+            return Ok(());
+        }
+        let made = fs::create_dir_all(directory.join("run"));
+        let refused = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+        };
+        let writable = || rustix::fs::access(directory.join("run"), rustix::fs::Access::WRITE_OK).is_ok();
+        match made {
+            Ok(()) if writable() => {}
+            Err(error) if !refused(&error) => return Err(error),
+            _ => return fs::create_dir_all(self.root.join(BESIDE)),
+        }
         let ignore = self.root.join(".fleche/.gitignore");
         if !ignore.exists() {
             fs::write(ignore, "*\n")?;
@@ -69,8 +96,10 @@ impl Work {
             }
         }
         // Left by a process that was killed.
+        let beside = self.root.join(BESIDE);
+        let _ = fs::remove_dir_all(&beside);
         let _ = fs::remove_dir_all(self.directory().join("run"));
-        Ok(Some(Lock { _directory: directory }))
+        Ok(Some(Lock { _directory: directory, beside }))
     }
 
     /// A directory in which outputs can be prepared or kept aside.

@@ -104,12 +104,23 @@ impl Cache {
         Self::over(Some(store), root.as_ref())
     }
 
+    /// A cache that sees its files through a door of the caller's.
+    #[cfg(test)]
+    pub(crate) fn through(system: crate::system::System, store: Store, root: &Path) -> Self {
+        let files = Files::over(system, root.to_path_buf(), Some(store.clone()));
+        Self::of(Some(store), files)
+    }
+
     fn over(store: Option<Store>, root: &Path) -> Self {
         // Paths are compared with what the system reports as working directory, which has no links in it.
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+        Self::of(store.clone(), Files::new(root, store))
+    }
+
+    fn of(store: Option<Store>, files: Files) -> Self {
         let cache = Self(Arc::new(Inner {
             number: COUNT.fetch_add(1, Ordering::Relaxed),
-            files: Files::new(root, store.clone()),
+            files,
             store,
             graph: RwLock::new(Arc::new(Graph::new())),
             graphs: AtomicUsize::new(0),

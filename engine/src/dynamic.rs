@@ -9,9 +9,11 @@ use std::sync::Arc;
 use fleche_store::{CallId, CallKey, CodeDigest, Digest, Record, ValueDigest};
 
 use crate::call::{Call, Lookup, Mode, Subject};
+use crate::frame::{Dep, Taint};
 use crate::revision::Revision;
+use crate::tree::selection::Selection;
 use crate::value::Value;
-use crate::{Result, fingerprint, input, registry, scope, thread};
+use crate::{Result, fingerprint, graph, input, registry, scope, thread};
 
 /// A function named at run time.
 ///
@@ -181,29 +183,69 @@ pub fn result_of<T: Value>(record: &Record) -> Option<T> {
     crate::value::View::<T>::checked(bytes)?.to_owned()
 }
 
+/// A path as an input of a task: the digest of a file's content and whether it may be executed, or the digest of all
+/// that is in a directory. `None` if nothing is there. The running call depends on all of that, by one edge.
+///
+/// # Errors
+///
+/// If it cannot be looked at or read; that leaves the running call unrecorded.
+pub fn entry(path: impl AsRef<std::path::Path>) -> std::io::Result<Option<(Digest, bool)>> {
+    let path = input::whole(path.as_ref());
+    let place = thread::place("`fleche::dynamic::entry`");
+    let input = input::Input::Entry(path.clone()).id();
+    let seen = graph::look(&place, input).zip(graph::look(&place, input::file(&path)));
+    let Some((entry, content)) = seen else {
+        let error = place.cache.files().digest(&path).err();
+        let error = error.unwrap_or_else(|| crate::files::changed(&path));
+        thread::taint(Taint::FailedRead(error.to_string()));
+        return Err(error);
+    };
+    let executable = entry == input::executable(content);
+    if !executable && entry != content && content != input::directory() {
+        place.revision.spoil();
+        thread::taint(Taint::Changed);
+        return Err(crate::files::changed(&path));
+    }
+    thread::record(Dep::Input(input), entry);
+    let digest = if executable { content } else { entry };
+    Ok((digest != input::absent()).then_some((digest, executable)))
+}
+
 /// What files will hold once a plan has been carried out: for a dry run, which must not carry it out.
 #[derive(Debug, Default)]
 pub struct Assumptions {
-    files: Vec<(std::path::PathBuf, Option<Digest>, bool)>,
+    inputs: Vec<(input::Input, Digest)>,
 }
 
 impl Assumptions {
     /// Assumes that the file will have content of this digest; `None` if it will not be there.
     pub fn file(&mut self, path: impl Into<std::path::PathBuf>, digest: Option<Digest>) {
-        self.files.push((path.into(), digest, false));
+        let path = input::whole(&path.into());
+        let digest = digest.unwrap_or_else(input::absent);
+        self.inputs.push((input::Input::File(path.clone()), digest));
+        self.inputs.push((input::Input::Entry(path), digest));
+    }
+
+    /// Assumes that the file will have content of this digest, and that it may be executed or not.
+    pub fn entry(&mut self, path: impl Into<std::path::PathBuf>, digest: Digest, executable: bool) {
+        let path = input::whole(&path.into());
+        self.inputs.push((input::Input::File(path.clone()), digest));
+        let entry = if executable { input::executable(digest) } else { digest };
+        self.inputs.push((input::Input::Entry(path), entry));
     }
 
     /// Assumes that the directory will have content of this digest (as of [`crate::fs::digest`]).
     pub fn directory(&mut self, path: impl Into<std::path::PathBuf>, digest: Digest) {
-        self.files.push((path.into(), Some(digest), true));
+        let path = input::whole(&path.into());
+        self.inputs.push((input::Input::Entry(path.clone()), digest));
+        self.inputs.push((input::Input::Tree(Arc::new(Selection::everything(path))), digest));
     }
 
     /// Runs `f` in a picture of the inputs in which the assumptions hold.
     pub fn under<T>(&self, f: impl FnOnce() -> T) -> T {
         let revision = Revision::hypothetical();
-        for (path, digest, tree) in &self.files {
-            let input = if *tree { input::tree(path) } else { input::file(path) };
-            revision.assume(input, Some(digest.unwrap_or_else(input::absent)));
+        for (input, digest) in &self.inputs {
+            revision.assume(input.clone().id(), Some(*digest));
         }
         scope::under(Arc::new(revision), f)
     }

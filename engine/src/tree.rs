@@ -100,7 +100,6 @@ const MOST_MARKS: usize = 10_000;
 
 impl Trees {
     /// From now on every change below these directories is marked, so that what is not marked need not be looked at.
-    #[allow(dead_code, reason = "for watchers")]
     pub(crate) fn watched(&self, roots: Vec<PathBuf>) {
         let mut watch = self.watch.write();
         // A new number in any case: what came before may have been missed.

@@ -119,3 +119,73 @@ fn stats_count() {
     let stats = project.fleche(&["stats"]).out;
     assert!(words(&stats).contains(&vec!["records", "2"]), "{stats}");
 }
+
+#[test]
+fn an_executable_bit_of_an_input_counts() {
+    let project =
+        Project::new("[task.t]\nrun = 'cat tool.sh > out'\ninputs = ['tool.sh']\noutputs = ['out']\n");
+    project.write("tool.sh", "#!/bin/sh\n");
+    let chmod = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(project.path("tool.sh"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    chmod(0o755);
+    assert_eq!(project.run(), ["ran t"]);
+    assert_eq!(project.run(), ["hit t"]);
+    chmod(0o644);
+    let why = project.fleche(&["why", "t"]);
+    assert!(why.out.contains("was executable, now is not"), "{}", why.out);
+    assert_eq!(project.run(), ["ran t"]);
+    chmod(0o600);
+    assert_eq!(project.run(), ["hit t"], "other permissions do not count");
+    chmod(0o755);
+    assert_eq!(project.run(), ["hit t"], "the first record holds again");
+}
+
+#[test]
+fn a_cache_that_may_not_be_written_stops_no_run() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    let project = Project::new(
+        "[task.t]\nrun = 'cat in > out; echo ran >> $LOG'\ninputs = ['in']\noutputs = ['out']\npass_env = ['LOG']\n",
+    );
+    project.write("in", "1");
+    fs::create_dir(project.path(".fleche")).unwrap();
+    let modes = |cache: u32| {
+        let set = |path: &std::path::Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(project.root().parent().unwrap(), 0o777);
+        set(&project.root(), 0o777);
+        set(&project.path(".fleche"), cache);
+    };
+    modes(0o555);
+    let root = rustix::process::geteuid().is_root();
+    let run = || {
+        let mut command = project.command(&["run"]);
+        if root {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, err) = run();
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(project.read("out"), "1");
+    assert_eq!(err.matches("warning").count(), 1, "{err}");
+    assert!(err.contains("the cache cannot be written"), "{err}");
+    assert_eq!(project.log(), ["ran"]);
+    assert!(!project.exists(".fleche-work"));
+    // What somebody else has recorded is found all the same.
+    modes(0o755);
+    project.remove("out");
+    assert_eq!(project.run(), ["ran t"]);
+    project.log();
+    // A store is its owner's alone until he opens it to others.
+    let opened = Command::new("chmod").args(["-R", "a+rX"]).arg(project.path(".fleche")).status().unwrap();
+    assert!(opened.success());
+    modes(0o555);
+    let (code, err) = run();
+    assert_eq!((code, project.log()), (Some(0), Vec::new()), "{err}");
+}

@@ -39,7 +39,11 @@ impl Files {
         let Some(place) = self.place_of(selection) else { return };
         let write = || -> std::io::Result<()> {
             let directory = place.parent().unwrap_or(&place);
-            fs::create_dir_all(directory)?;
+            let mut builder = fs::DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            // Private, as the store is.
+            builder.recursive(true).create(directory)?;
             let new = place.with_extension(std::process::id().to_string());
             let mut file = fs::File::create(&new)?;
             file.write_all(&encode(snapshot))?;
