@@ -29,6 +29,7 @@ use crate::fingerprint;
 use crate::flight::Flight;
 use crate::frame::{Dep, Frame, Purpose, Seen, Taint};
 use crate::graph::{Hit, Memo, NodeId};
+use crate::marks;
 use crate::recorded;
 use crate::registry::Definition;
 use crate::rerun::{Found, Ran};
@@ -156,6 +157,9 @@ pub(crate) struct Subject<'a> {
 /// Answers a call that is known to hold, from the function and the canonical bytes of its arguments alone:
 /// nothing is hashed with BLAKE3, no lock is taken for writing, nothing is allocated.
 pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
+    if marks::is_prompt() && thread::with(|thread| thread.frames.is_empty() && thread.frozen.is_none()) {
+        marks::catch_up();
+    }
     let (hit, told) = thread::with(|thread| {
         if thread.rerun.is_some() {
             return None;

@@ -100,7 +100,8 @@ impl Nodes {
             return Short::Walk;
         };
         while let Some(input) = cover.inputs.get(*looked) {
-            if self.inputs.get(input).is_none_or(|known| known.looked != revision.stamp()) {
+            let outside = self.is_outside(*input);
+            if outside && self.inputs.get(input).is_none_or(|known| known.looked != revision.stamp()) {
                 return Short::Look(*input);
             }
             *looked += 1;
@@ -114,6 +115,12 @@ impl Nodes {
             [only] if self.node(only).cover == id => Short::Into(only),
             _ => Short::Walk,
         }
+    }
+
+    /// Whether a watcher covers all that the root's cover would have looked at.
+    pub(crate) fn is_watched_over(&self, root: NodeId) -> bool {
+        let cover = self.covers.of_root.get(&root).and_then(|id| self.covers.all.get(id));
+        cover.is_some_and(|cover| !cover.inputs.iter().any(|input| self.is_outside(*input)))
     }
 
     /// Makes a cover of a clean root. Calls that another cover has are taken from it, which is its end.

@@ -22,6 +22,7 @@ use crate::cover::{self, CoverId, Covers};
 use crate::files::Files;
 use crate::frame::{Dep, Seen};
 use crate::input::InputId;
+use crate::marks;
 use crate::revision::Revision;
 use crate::thread::Place;
 
@@ -102,6 +103,10 @@ pub(crate) struct InputNode {
     pub(crate) digest: Option<Digest>,
     /// The stamp of the revision that looked at it last.
     pub(crate) looked: u64,
+    /// A watcher covers it, and has reported nothing about it since it was looked at.
+    pub(crate) held: bool,
+    /// The number of the mark that ended that last: earlier revisions may have used the digest without a look.
+    relied: u64,
     dependents: Vec<NodeId>,
 }
 
@@ -212,9 +217,53 @@ impl Nodes {
 
     fn is_external(&self, links: &[Link]) -> bool {
         links.iter().any(|link| match link.to {
-            To::Input(input) => !input.is_told(),
+            To::Input(input) => self.is_outside(input),
             To::Node(id) => self.node(id).external,
         })
+    }
+
+    /// Whether the input can change without the graph being told.
+    pub(crate) fn is_outside(&self, input: InputId) -> bool {
+        !input.is_told() && self.inputs.get(&input).is_none_or(|known| !known.held)
+    }
+
+    /// Takes note, for the node and all below it, of what needs no look any more.
+    pub(crate) fn end_external_below(&mut self, root: NodeId) {
+        let mut met = foldhash::HashSet::default();
+        let mut stack: Vec<(NodeId, Arc<[Link]>, usize)> = Vec::new();
+        let mut next = Some(root);
+        loop {
+            if let Some(id) = next.take()
+                && self.node(id).external
+                && met.insert(id)
+                && let Some(memo) = &self.node(id).memo
+            {
+                let links = memo.links.clone();
+                stack.push((id, links, 0));
+            }
+            let Some((id, links, at)) = stack.last_mut() else { return };
+            match links.get(*at) {
+                Some(link) => {
+                    *at += 1;
+                    next = match link.to {
+                        To::Node(callee) => Some(callee),
+                        To::Input(_) => None,
+                    };
+                }
+                None => {
+                    let (id, links) = (*id, links.clone());
+                    self.end_external(id, &links);
+                    stack.pop();
+                }
+            }
+        }
+    }
+
+    /// Takes note that all below the node need no look any more, if that is so.
+    pub(crate) fn end_external(&mut self, id: NodeId, links: &[Link]) {
+        if self.node(id).external && !self.is_external(links) {
+            self.node_mut(id).external = false;
+        }
     }
 
     /// Who may depend on the node.
@@ -507,26 +556,64 @@ impl Graph {
         nodes.suspect(&above);
     }
 
-    /// Takes note of an input's digest in a revision, and pushes dirt if that is news.
-    pub(crate) fn saw(&self, input: InputId, digest: Digest, revision: &Revision) {
+    /// Takes note of an input's digest in a revision, and pushes dirt if that is news. `first`: the revision has not
+    /// met the input before.
+    pub(crate) fn saw(&self, input: InputId, digest: Digest, first: bool, revision: &Revision) {
         let stamp = revision.stamp();
         let same = |known: &InputNode| known.digest == Some(digest) && known.looked == stamp;
         if self.nodes.read().inputs.get(&input).is_some_and(same) {
             return;
         }
+        let covered = marks::covers(input);
         let mut nodes = self.nodes.write();
         if nodes.diverged(revision) {
+            // What the revision used of it without a look is not known any more.
+            if first && nodes.inputs.get(&input).is_some_and(|known| known.relied > revision.base()) {
+                revision.spoil();
+            }
             return;
         }
         let known = nodes.inputs.entry(input).or_default();
         known.looked = stamp;
-        let above = match known.digest.replace(digest) {
-            Some(before) if before != digest => known.dependents.clone(),
-            _ => return,
-        };
+        let before = known.digest.replace(digest);
+        let changed = before.is_some_and(|before| before != digest);
+        if changed && first && known.relied > revision.base() {
+            revision.spoil();
+        }
+        // Compared under the lock: a mark that comes later finds it held.
+        let holds = covered && marks::marked(input) <= revision.base();
+        let lost = changed && known.held && !holds;
+        known.held = holds || (known.held && !changed);
+        if !changed {
+            return;
+        }
+        let above = known.dependents.clone();
         nodes.last_change = count_change();
         nodes.changer = revision.stamp();
+        if lost {
+            above.iter().for_each(|id| nodes.push_external(*id));
+        }
         nodes.suspect(&above);
+    }
+
+    /// Takes note that something about these inputs was reported: each must be looked at again.
+    pub(crate) fn doubt(&self, inputs: &[InputId], number: u64) {
+        let nodes = self.nodes.read();
+        let mut held = inputs.to_vec();
+        held.retain(|id| nodes.inputs.get(id).is_some_and(|known| known.held));
+        drop(nodes);
+        // None is held between the two locks that was not looked at after the mark.
+        if held.is_empty() {
+            return;
+        }
+        let mut nodes = self.nodes.write();
+        for id in held {
+            let Some(known) = nodes.inputs.get_mut(&id) else { continue };
+            known.held = false;
+            known.relied = number;
+            let above = known.dependents.clone();
+            above.into_iter().for_each(|id| nodes.push_external(id));
+        }
     }
 }
 
@@ -540,22 +627,26 @@ impl Nodes {
         node.looked.store(revision.stamp(), Ordering::Release);
         if external && !node.external {
             self.push_external(id);
+        } else {
+            node.external = external;
         }
     }
 }
 
 /// The input's digest at `place`: looked at once a revision, and noted in the graph.
 pub(crate) fn look(place: &Place, input: InputId) -> Option<Digest> {
+    let first = !place.revision.has(input);
     let digest = place.revision.observe(input, place.cache.files())?;
-    place.graph.saw(input, digest, &place.revision);
+    place.graph.saw(input, digest, first, &place.revision);
     Some(digest)
 }
 
 /// Notes what a tracked read returned; false if the revision has something else.
 pub(crate) fn settle(place: &Place, input: InputId, digest: Digest) -> bool {
+    let first = !place.revision.has(input);
     let agrees = place.revision.settle(input, digest);
     if agrees {
-        place.graph.saw(input, digest, &place.revision);
+        place.graph.saw(input, digest, first, &place.revision);
     }
     agrees
 }

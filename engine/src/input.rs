@@ -16,6 +16,8 @@ use crate::files::Found;
 use crate::system::Kind;
 use crate::tree::selection::{self, Rule, Selection};
 
+use crate::marks;
+
 /// Something that can be read from outside. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
@@ -83,6 +85,7 @@ impl Input {
         let input = Arc::new(self);
         let id = *numbers.ids.entry(input.clone()).or_insert(next);
         if id == next {
+            marks::entered(id, &input);
             numbers.inputs.push(input);
         }
         id
@@ -90,7 +93,6 @@ impl Input {
 
     /// Whether a change of what lies at this path itself, which goes by the same links, may change the input. For
     /// watchers; wide rather than narrow.
-    #[allow(dead_code, reason = "for watchers")]
     pub(crate) fn is_touched_by(&self, path: &Path) -> bool {
         match self {
             Self::Tree(selection) => selection.base.starts_with(path) || selection.is_touched_by(path),
@@ -156,6 +158,17 @@ impl Input {
             _ => return None,
         })
     }
+
+    /// Whether it is also about what lies below its path.
+    pub(crate) fn is_deep(&self) -> bool {
+        matches!(self, Self::Entry(_) | Self::Tree(_))
+    }
+}
+
+/// Calls `f` with all inputs; none is added meanwhile.
+pub(crate) fn for_all(f: impl FnOnce(&mut dyn Iterator<Item = (InputId, &Input)>)) {
+    let numbers = NUMBERS.read();
+    f(&mut numbers.inputs.iter().map(|input| (numbers.ids[input], &**input)));
 }
 
 impl InputId {

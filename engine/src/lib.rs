@@ -61,8 +61,10 @@ mod frame;
 pub mod fs;
 mod graph;
 mod input;
+mod marks;
 mod named;
 mod overlay;
+mod paths;
 #[doc(hidden)]
 pub mod private;
 pub mod recorded;
@@ -78,6 +80,7 @@ mod system;
 mod thread;
 mod tree;
 mod value;
+mod watch;
 
 pub use fleche_code::report::{Change, Covered, How, Part, Report as Code};
 pub use fleche_macros::{fleche, value};
@@ -99,6 +102,7 @@ pub use crate::registry::{Definition, functions};
 pub use crate::rerun::rerun;
 pub use crate::scope::{IntoCache, Scope, cache, current_cache, frozen};
 pub use crate::value::{Value, View};
+pub use crate::watch::{Changes, Watch, Watcher, watch};
 
 /// Keeps the running call, and every call above it, from being recorded: what it saw cannot be reproduced.
 ///

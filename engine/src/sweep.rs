@@ -131,6 +131,9 @@ impl<'a> Sweep<'a> {
                 let root = nodes.node(self.root);
                 root.looked.store(revision.stamp(), Ordering::Release);
                 self.found.push((root.call, cut));
+                if nodes.is_watched_over(self.root) {
+                    nodes.end_external_below(self.root);
+                }
                 self.pop(nodes);
                 return None;
             }
@@ -189,13 +192,14 @@ impl<'a> Sweep<'a> {
                 match link.to {
                     To::Input(id) => {
                         let known = nodes.inputs.get(&id);
-                        if !id.is_told() && known.is_none_or(|input| input.looked != revision.stamp()) {
+                        let outside = nodes.is_outside(id);
+                        if outside && known.is_none_or(|input| input.looked != revision.stamp()) {
                             return Ok(Some(Obstacle::Look(id)));
                         }
                         if known.is_none_or(|input| input.digest != Some(link.observed)) {
                             return Ok(Some(Obstacle::Stale(step.node)));
                         }
-                        step.external |= !id.is_told();
+                        step.external |= outside;
                     }
                     To::Node(callee) => {
                         let below = nodes.node(callee);
@@ -229,6 +233,10 @@ impl<'a> Sweep<'a> {
             self.found.push((node.call, cut));
             if external && !node.external {
                 nodes.push_external(id);
+            } else if !external {
+                // What was passed a while ago may have been marked since: asked anew.
+                let links = self.stack.last().map(|step| step.links.clone()).unwrap_or_default();
+                nodes.end_external(id, &links);
             }
             self.pop(&mut nodes);
         }

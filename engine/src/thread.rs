@@ -16,6 +16,7 @@ use crate::fingerprint;
 use crate::flight::Pilot;
 use crate::frame::{Dep, Frame, Purpose, Taint};
 use crate::graph::{Graph, Hit};
+use crate::marks;
 use crate::rerun::Reruns;
 use crate::revision::Revision;
 use crate::value::Value;
@@ -204,6 +205,9 @@ pub(crate) struct Place {
 /// Finds the place. The main thread has the configured cache from the start; another thread must have been
 /// given one.
 pub(crate) fn place(what: &str) -> Place {
+    if marks::is_prompt() && with(|thread| thread.frames.is_empty() && thread.frozen.is_none()) {
+        marks::catch_up();
+    }
     let found = with(|thread| {
         let cache = thread.cache.clone()?;
         let (revision, top) = match thread.frames.last() {

@@ -24,6 +24,7 @@ use parking_lot::{Mutex, RwLock};
 use self::selection::Selection;
 use crate::files::Files;
 use crate::input;
+use crate::marks;
 use crate::stamp::Stamp;
 use crate::system::Kind;
 
@@ -191,6 +192,8 @@ impl Files {
     /// it again.
     pub(crate) fn mark(&self, path: &Path) {
         self.trees().mark(path);
+        // To watchers an overlay's content is as good as a change on the disk.
+        marks::mark([path]);
     }
 }
 

@@ -1,0 +1,159 @@
+//! Marks: which inputs a watcher saw change, and which it covers so that they need no look.
+//!
+//! An input that was looked at in a revision is *held* from then on if a watcher covers its path and nothing about
+//! the path was reported since that revision began. A held input has the digest that the graph knows; a mark ends
+//! that. Whatever is not known for certain is not held: to look again costs little, to be wrong a wrong hit.
+//!
+//! Every mark is numbered by the counter of changes, so that "since the revision began" is a comparison. An input
+//! that is met for the first time counts as marked just then: what was reported about its path before is not kept.
+
+use std::path::{Component, Path};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+
+use crate::input::{Input, InputId};
+use crate::paths::PathMap;
+use crate::{cache, graph, input};
+
+/// What a watcher is asked.
+pub(crate) trait Source: Send + Sync {
+    /// Whether every change of what lies at the path (and, if `deep`, below it) will be reported.
+    fn covers(&self, path: &Path, deep: bool) -> bool;
+
+    /// Takes in what has been reported up to now. What any thread did before this call counts as reported.
+    fn drain(&self);
+}
+
+struct Index {
+    /// The inputs about each path.
+    by_path: PathMap<SmallVec<[InputId; 2]>>,
+    /// The number of each input's last mark, by the input's number.
+    marked: Vec<u64>,
+}
+
+/// Built when the first watcher starts and kept up from then on.
+static INDEX: LazyLock<RwLock<Option<Index>>> = LazyLock::new(RwLock::default);
+
+/// The watchers, and which of them are drained at the start of each top-level call.
+static SOURCES: RwLock<Vec<(Arc<dyn Source>, bool)>> = RwLock::new(Vec::new());
+
+/// How many watchers there are, and how many of them are to be drained.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static PROMPT: AtomicUsize = AtomicUsize::new(0);
+
+impl Index {
+    fn enter(&mut self, id: InputId, input: &Input) {
+        let number = id.number() as usize;
+        if self.marked.len() <= number {
+            self.marked.resize(number + 1, u64::MAX);
+        }
+        self.marked[number] = graph::last_change();
+        if let Some(path) = input.path() {
+            self.by_path.entry(path).or_default().push(id);
+        }
+    }
+}
+
+/// Takes note of a new input. To be called before anybody can look at it.
+pub(crate) fn entered(id: InputId, input: &Input) {
+    if COUNT.load(Ordering::Acquire) > 0
+        && let Some(index) = &mut *INDEX.write()
+    {
+        index.enter(id, input);
+    }
+}
+
+/// Begins to trust a watcher. `prompt`: it is drained at the start of each top-level call.
+pub(crate) fn add(source: Arc<dyn Source>, prompt: bool) {
+    COUNT.fetch_add(1, Ordering::AcqRel);
+    input::for_all(|all| {
+        let mut index = INDEX.write();
+        let fresh = index.is_none();
+        let index = index.get_or_insert_with(|| Index { by_path: PathMap::default(), marked: Vec::new() });
+        // Inputs met while nobody watched were not entered.
+        for (id, input) in all {
+            if fresh || index.marked.get(id.number() as usize).is_none_or(|marked| *marked == u64::MAX) {
+                index.enter(id, input);
+            }
+        }
+    });
+    SOURCES.write().push((source, prompt));
+    if prompt {
+        PROMPT.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Ceases to trust a watcher. What it covered must be marked after that.
+pub(crate) fn remove(source: &Arc<dyn Source>, prompt: bool) {
+    if prompt {
+        PROMPT.fetch_sub(1, Ordering::AcqRel);
+    }
+    SOURCES.write().retain(|(other, _)| !std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(source)));
+    COUNT.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// At the start of a top-level call: what was changed before is known after.
+pub(crate) fn catch_up() {
+    if PROMPT.load(Ordering::Relaxed) > 0 {
+        // Outside the lock: what is drained may take long.
+        let prompt: SmallVec<[Arc<dyn Source>; 2]> =
+            SOURCES.read().iter().filter(|(_, prompt)| *prompt).map(|(source, _)| source.clone()).collect();
+        prompt.iter().for_each(|source| source.drain());
+    }
+}
+
+/// Whether [`catch_up`] has anything to do.
+pub(crate) fn is_prompt() -> bool {
+    PROMPT.load(Ordering::Relaxed) > 0
+}
+
+/// Whether a watcher covers what the input is about.
+pub(crate) fn covers(id: InputId) -> bool {
+    if COUNT.load(Ordering::Relaxed) == 0 || id.is_told() {
+        return false;
+    }
+    let input = id.input();
+    let Some(path) = input.path() else { return false };
+    // `a/../b` may lead anywhere.
+    if path.components().any(|part| part == Component::ParentDir) {
+        return false;
+    }
+    SOURCES.read().iter().any(|(source, _)| source.covers(path, input.is_deep()))
+}
+
+/// The number of the input's last mark.
+pub(crate) fn marked(id: InputId) -> u64 {
+    let index = INDEX.read();
+    let marked = index.as_ref().and_then(|index| index.marked.get(id.number() as usize));
+    marked.copied().unwrap_or(u64::MAX)
+}
+
+/// Marks every input that is about one of these paths, about something below one, or about a directory above one as far
+/// as it goes so deep.
+pub(crate) fn mark<'a>(paths: impl IntoIterator<Item = &'a Path>) {
+    let number = graph::count_change();
+    let mut ids: Vec<InputId> = Vec::new();
+    {
+        let mut index = INDEX.write();
+        let Some(index) = &mut *index else { return };
+        for path in paths {
+            for above in path.ancestors() {
+                let about = index.by_path.get(above).into_iter().flatten();
+                ids.extend(about.filter(|id| above == path || id.input().is_touched_by(path)));
+            }
+            ids.extend(index.by_path.below(path).flat_map(|(_, ids)| ids));
+        }
+        ids.sort_unstable_by_key(|id| id.number());
+        ids.dedup();
+        // Before the graphs are told: whoever holds an input after this compares with the new number.
+        for id in &ids {
+            index.marked[id.number() as usize] = number;
+        }
+    }
+    if !ids.is_empty() {
+        cache::for_each(|cache| cache.with_graph(|graph| graph.doubt(&ids, number)));
+    }
+}
