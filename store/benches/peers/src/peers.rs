@@ -6,8 +6,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use fleche_store::{
-    Argument, CallKey, Dependency, Digest, Edge, Identity, Options, Put, Record, Store, Stored, TypeFingerprint,
-    ValueDigest,
+    Argument, CallKey, Dependency, Digest, Edge, Identity, Options, Put, Record, Store, Stored,
+    TypeFingerprint, ValueDigest,
 };
 use heed::types::Bytes as HeedBytes;
 

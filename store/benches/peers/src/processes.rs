@@ -77,7 +77,8 @@ pub fn processes() {
         seeing += spent;
     }
     table.each("seeing the other's put: the first look", rounds, seeing);
-    let again = time(|| (0..rounds).for_each(|i| assert!(store.has_value(&value((1 << 40) + i), FP).unwrap())));
+    let again =
+        time(|| (0..rounds).for_each(|i| assert!(store.has_value(&value((1 << 40) + i), FP).unwrap())));
     table.each("a look at it later", rounds, again.0);
     drop((ask_a, ask_b));
     a.wait().unwrap();
