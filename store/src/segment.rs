@@ -453,7 +453,6 @@ impl Window<'_> {
             let marker = self.get(at, 4)?.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
             if (marker == LIVE || marker == crate::frame::DEAD)
                 && let Some(header) = self.header(at)?
-                && header.marked
                 && header
                     .total()
                     .and_then(|total| at.checked_add(total))

@@ -131,10 +131,10 @@ impl Disk {
         if fs::symlink_metadata(&path).is_ok() {
             return;
         }
-        if let Ok(file) = layout::open_or_create(&path) {
-            if crate::os::allocate(&file, RESERVE).is_err() {
-                let _ = fs::remove_file(&path);
-            }
+        if let Ok(file) = layout::open_or_create(&path)
+            && crate::os::allocate(&file, RESERVE).is_err()
+        {
+            let _ = fs::remove_file(&path);
         }
     }
 
