@@ -449,4 +449,6 @@ fn hash(file: &mut Handle) -> io::Result<Digest> {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;
