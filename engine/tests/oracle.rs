@@ -19,6 +19,11 @@ enum Op {
     Read(usize),
     /// Reads the file that `acc` chooses.
     ReadChosen,
+    Exists(usize),
+    /// Which files there are, as one input.
+    List,
+    /// What all files hold, as one input.
+    Contents,
     Call(usize),
     /// Calls only if `acc` is even.
     CallIfEven(usize),
@@ -44,6 +49,7 @@ enum Step {
     Touch(usize),
     /// Replaced through a rename, as editors do.
     Replace(usize, u8),
+    Rename(usize, usize),
     Ask(usize),
     Rerun(usize),
     Restart,
@@ -60,6 +66,11 @@ static PROGRAMS: LazyLock<Mutex<HashMap<PathBuf, Running>>> = LazyLock::new(Mute
 
 fn file(dir: &Path, n: usize) -> PathBuf {
     dir.join(format!("f{n}"))
+}
+
+/// The number in a file's name.
+fn number(name: &std::ffi::OsStr) -> u64 {
+    name.to_str().unwrap()[1..].parse().unwrap()
 }
 
 /// The file that `acc` chooses.
@@ -91,6 +102,18 @@ fn node(dir: &Path, n: usize) -> Result<u64, String> {
         match op {
             Op::Read(n) => acc = mix(acc, content(read(*n).as_deref())),
             Op::ReadChosen => acc = mix(acc, content(read(chosen(acc)).as_deref())),
+            Op::Exists(n) => acc = mix(acc, u64::from(fleche::fs::exists(file(dir, *n)).unwrap())),
+            Op::List => {
+                let names = fleche::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+                acc = names.fold(acc, |acc, name| mix(acc, number(&name)));
+            }
+            Op::Contents => {
+                let tree = fleche::fs::glob(&format!("{}/f*", dir.display())).unwrap().contents().unwrap();
+                for entry in tree.entries() {
+                    let bytes = tree.read(entry.path()).unwrap();
+                    acc = mix(mix(acc, number(&entry.file_name())), content(Some(&bytes)));
+                }
+            }
             Op::Call(n) => acc = mix(acc, node(dir, *n)?),
             Op::CallIfEven(n) if acc.is_multiple_of(2) => acc = mix(acc, node(dir, *n)?),
             Op::Swallow(n) => {
@@ -122,6 +145,9 @@ enum Outcome {
 #[derive(Debug, Clone, PartialEq)]
 enum Observed {
     File(usize, Option<u8>),
+    Exists(usize, bool),
+    Names(Vec<usize>),
+    Contents([Option<u8>; NAMED]),
     Node(usize, u64),
 }
 
@@ -161,6 +187,26 @@ impl Model<'_> {
                     let n = if let Op::Read(n) = op { n } else { chosen(acc) };
                     acc = mix(acc, content(self.files[n].as_ref().map(std::slice::from_ref)));
                     note(&mut trace, Observed::File(n, self.files[n]));
+                    continue;
+                }
+                Op::Exists(n) => {
+                    acc = mix(acc, u64::from(self.files[n].is_some()));
+                    note(&mut trace, Observed::Exists(n, self.files[n].is_some()));
+                    continue;
+                }
+                Op::List => {
+                    acc = self.names().into_iter().fold(acc, |acc, n| mix(acc, n as u64));
+                    note(&mut trace, Observed::Names(self.names()));
+                    continue;
+                }
+                Op::Contents => {
+                    for n in self.names() {
+                        acc = mix(
+                            mix(acc, n as u64),
+                            content(self.files[n].as_ref().map(std::slice::from_ref)),
+                        );
+                    }
+                    note(&mut trace, Observed::Contents(self.contents()));
                     continue;
                 }
                 Op::FailIf(by) if acc.is_multiple_of(by) => {
@@ -203,10 +249,22 @@ impl Model<'_> {
         (Outcome::Value(acc % modulus), trace)
     }
 
+    /// The files that are there.
+    fn names(&self) -> Vec<usize> {
+        (0..NAMED).filter(|n| self.files[*n].is_some()).collect()
+    }
+
+    fn contents(&self) -> [Option<u8>; NAMED] {
+        std::array::from_fn(|n| self.files[n])
+    }
+
     /// Whether every dependency is today as it was observed.
     fn holds(&mut self, trace: &[Observed]) -> bool {
         trace.iter().all(|observed| match observed {
             Observed::File(n, content) => self.files[*n] == *content,
+            Observed::Exists(n, exists) => self.files[*n].is_some() == *exists,
+            Observed::Names(names) => self.names() == *names,
+            Observed::Contents(contents) => self.contents() == *contents,
             Observed::Node(n, value) => self.evaluate(*n).0 == Outcome::Value(*value),
         })
     }
@@ -302,9 +360,17 @@ fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<u
                 (last, false)
             }
             Step::Replace(n, byte) => {
-                fs::write(dir.join("new"), [*byte]).unwrap();
-                fs::rename(dir.join("new"), file(&dir, *n)).unwrap();
+                let new = dir.with_extension("new");
+                fs::write(&new, [*byte]).unwrap();
+                fs::rename(new, file(&dir, *n)).unwrap();
                 files[*n] = Some(*byte);
+                (last, false)
+            }
+            Step::Rename(from, to) => {
+                if from != to && files[*from].is_some() {
+                    fs::rename(file(&dir, *from), file(&dir, *to)).unwrap();
+                    files[*to] = files[*from].take();
+                }
                 (last, false)
             }
             Step::Remove(n) => {
@@ -360,7 +426,13 @@ fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<u
 }
 
 fn ops(below: usize) -> impl Strategy<Value = Vec<Op>> {
-    let read = prop_oneof![3 => (0..FILES).prop_map(Op::Read), 1 => Just(Op::ReadChosen)];
+    let read = prop_oneof![
+        5 => (0..FILES).prop_map(Op::Read),
+        2 => Just(Op::ReadChosen),
+        1 => (0..NAMED).prop_map(Op::Exists),
+        1 => Just(Op::List),
+        1 => Just(Op::Contents),
+    ];
     let rare = prop_oneof![(3..6_u64).prop_map(Op::FailIf), (4..7_u64).prop_map(Op::PanicIf)];
     let op = if below == 0 {
         prop_oneof![4 => read.boxed(), 1 => rare.boxed()].boxed()
@@ -388,6 +460,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..FILES, byte.clone()).prop_map(|(n, byte)| Step::Write(n, byte)),
         2 => (0..FILES, byte).prop_map(|(n, byte)| Step::Replace(n, byte)),
         2 => (0..FILES).prop_map(Step::Remove),
+        1 => (0..NAMED, 0..NAMED).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => (0..FILES).prop_map(Step::Touch),
         4 => (0..8_usize).prop_map(Step::Ask),
         1 => (0..8_usize).prop_map(Step::Rerun),
