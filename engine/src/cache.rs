@@ -18,7 +18,7 @@ use crate::input::{self, Input};
 use crate::overlay::Overlay;
 use crate::recorded::Recorded;
 use crate::rerun;
-use crate::tree::selection::Selection;
+use crate::tree::selection::{Rule, Selection, Walk};
 
 /// The caches of this process, for whoever must tell them all of a change.
 static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
@@ -157,9 +157,12 @@ impl Cache {
         self.0.events.subscribe(Arc::new(listener));
     }
 
-    /// The inputs under which a call can have observed this path: its content, metadata, existence, and each directory
-    /// above it as a whole, as far up as the project goes. For [`crate::recorded::Recorded::dependents`]; a relative
-    /// path goes by the working directory.
+    /// The inputs under which a call can have observed this path: its content, metadata, existence, the names in its
+    /// directory, and each directory above it as a whole or walked through, as far up as the project goes. For
+    /// [`crate::recorded::Recorded::dependents`]; a relative path goes by the working directory.
+    ///
+    /// Globs, and walks of limited depth, are not among them: an input is found by its name, and theirs has the pattern
+    /// in it. A walk counts even if it passes over this path.
     pub fn inputs_at(&self, path: impl AsRef<Path>) -> Vec<Dependency> {
         let root = self.files().root();
         let path = input::whole(path.as_ref());
@@ -179,9 +182,19 @@ impl Cache {
             Input::Modified(path.clone(), false),
             Input::Link(path.clone()),
         ];
-        for directory in above {
-            inputs.push(Input::Tree(Arc::new(Selection::everything(directory.to_path_buf()))));
-            inputs.push(Input::Tree(Arc::new(Selection::listing(directory.to_path_buf()))));
+        for (distance, directory) in above.enumerate() {
+            let place = || directory.to_path_buf();
+            inputs.push(Input::Tree(Arc::new(Selection::everything(place()))));
+            if distance < 2 {
+                inputs.push(Input::Tree(Arc::new(Selection::listing(place()))));
+            }
+            // A walk is named by what it passes over.
+            for flags in 0..16 {
+                let is = |bit: u32| (flags >> bit) & 1 == 1;
+                let walk = Walk { depth: None, hidden: is(0), ignored: is(1), follow: is(2) };
+                let selection = Selection { base: place(), contents: is(3), rule: Rule::Walk(walk) };
+                inputs.push(Input::Tree(Arc::new(selection)));
+            }
             if directory != path {
                 inputs.push(Input::Entry(directory.to_path_buf()));
             }

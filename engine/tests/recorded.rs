@@ -25,6 +25,16 @@ fn tree(dir: &Path) -> io::Result<bool> {
     Ok(fleche::fs::digest(dir)?.is_some())
 }
 
+#[fleche]
+fn walked(dir: &Path) -> io::Result<bool> {
+    fleche::fs::walk(dir).contents().map(|_| true)
+}
+
+#[fleche]
+fn names(dir: &Path) -> io::Result<u64> {
+    Ok(fleche::fs::read_dir(dir)?.count() as u64)
+}
+
 /// Reads the file that another file names.
 #[fleche]
 fn follow(path: &Path) -> io::Result<u64> {
@@ -59,6 +69,13 @@ fn an_input_leads_up_to_all_results_that_depend_on_it() {
     assert_eq!(up.inputs().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["a"]);
     let up = recorded(&project).dependents(project.cache.inputs_at(&deep)).unwrap();
     assert!(up.contains(tree::digest(&project.path("dir"))), "a directory above is an input too");
+    walked(project.root()).unwrap();
+    names(project.root()).unwrap();
+    let up = recorded(&project).dependents(project.cache.inputs_at(&deep)).unwrap();
+    assert!(up.contains(walked::digest(project.root())), "and so is a walk");
+    assert!(!up.contains(names::digest(project.root())), "but not the names in one further up");
+    let up = recorded(&project).dependents(project.cache.inputs_at(&a)).unwrap();
+    assert!(up.contains(names::digest(project.root())));
     assert!(
         recorded(&project).dependents(project.cache.inputs_at("nobody")).unwrap().nodes().next().is_none()
     );
