@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use fleche::{Changes, Watch};
 
 use crate::interrupt::Interrupt;
 use crate::path::{is_below, on_disk};
@@ -35,25 +34,30 @@ pub enum Change {
 /// Watches the inputs of some tasks.
 #[derive(Debug)]
 pub struct Watcher {
-    events: Receiver<notify::Result<notify::Event>>,
+    changes: Receiver<Changes>,
     manifest: PathBuf,
     /// Directories in which inputs can lie, as project paths.
     bases: Vec<String>,
     /// Ends the watch when it is dropped.
-    _guard: RecommendedWatcher,
+    _guard: fleche::Watcher,
+}
+
+/// A directory in which changes matter, and whether they do further down.
+struct Place {
+    path: PathBuf,
+    deep: bool,
 }
 
 impl Watcher {
-    /// Watches the manifest, and the inputs of `tasks` if there is a plan.
-    pub fn new(manifest: &Path, plan: Option<(&Plan, &[TaskId])>) -> notify::Result<Watcher> {
-        let (send, events) = channel();
-        // Events name a directory by the spelling under which it is watched, so there must be one.
+    /// Watches the manifest, and the inputs of `tasks` if there is a plan. Needs a cache in scope, unless this is the main
+    /// thread.
+    pub fn new(manifest: &Path, plan: Option<(&Plan, &[TaskId])>) -> fleche::Result<Watcher> {
+        // Changes name a directory by its real path.
         let manifest =
             match (manifest.parent().and_then(|parent| parent.canonicalize().ok()), manifest.file_name()) {
                 (Some(parent), Some(name)) => parent.join(name),
                 _ => manifest.to_owned(),
             };
-        let mut watcher = notify::recommended_watcher(send)?;
         let mut bases: BTreeMap<String, bool> = BTreeMap::new();
         if let Some((plan, tasks)) = plan {
             for input in tasks.iter().flat_map(|task| &plan.tasks[*task].inputs) {
@@ -61,82 +65,50 @@ impl Watcher {
                 *bases.entry(base).or_default() |= deep;
             }
         }
-        let root = plan.map_or_else(
-            || manifest.parent().unwrap_or(Path::new("/")).to_owned(),
-            |(plan, _)| plan.root.clone(),
-        );
-        let mut places: BTreeMap<PathBuf, bool> = BTreeMap::new();
-        for (base, deep) in &bases {
-            let place = on_disk(&root, base);
-            // What is not there yet is waited for in the nearest directory that is.
-            match place.ancestors().find(|above| above.is_dir()) {
-                Some(above) if above == place => *places.entry(place).or_default() |= deep,
-                Some(above) => {
-                    places.entry(above.to_owned()).or_default();
-                }
-                None => {}
-            }
-        }
+        let above = manifest.parent().unwrap_or(Path::new("/")).to_owned();
+        let root = plan.map_or_else(|| above.clone(), |(plan, _)| plan.root.clone());
+        let mut places: Vec<Place> =
+            bases.iter().map(|(base, deep)| Place { path: on_disk(&root, base), deep: *deep }).collect();
         // The directory, since an editor may replace the file.
-        places.entry(manifest.parent().unwrap_or(Path::new("/")).to_owned()).or_default();
-        for (place, deep) in places {
-            let mode = if deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-            watcher.watch(&place, mode)?;
-        }
+        places.push(Place { path: above, deep: false });
+        let roots: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
+        let (send, changes) = channel();
+        let guard = Watch::new(roots)
+            .quiet(QUIET)
+            .longest(LONGEST)
+            .skip(move |path| !places.iter().any(|place| place.takes_in(path)))
+            .start(move |changes| drop(send.send(changes.clone())))?;
         let bases = bases.into_keys().collect();
-        Ok(Watcher { events, manifest, bases, _guard: watcher })
+        Ok(Watcher { changes, manifest, bases, _guard: guard })
     }
 
     /// Waits until something changes that matters, and then until it is quiet.
     pub fn wait(&self, plan: Option<(&Plan, &[TaskId])>, interrupt: &Interrupt) -> Change {
-        let mut found: Option<(Change, Instant)> = None;
         loop {
             if interrupt.is_set() {
                 return Change::Interrupted;
             }
-            let patience = if found.is_some() { QUIET } else { BEAT };
-            match self.events.recv_timeout(patience) {
-                Ok(event) => {
-                    if let Some(change) = self.matters(event, plan) {
-                        let (sum, since) = found.get_or_insert((change, Instant::now()));
-                        *sum = change.max(*sum);
-                        if since.elapsed() > LONGEST {
-                            return *sum;
-                        }
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some((change, _)) = found {
+            match self.changes.recv_timeout(BEAT) {
+                Ok(changes) => {
+                    if let Some(change) = self.matters(&changes, plan) {
                         return change;
                     }
                 }
+                Err(RecvTimeoutError::Timeout) => {}
                 // The watcher is gone: a new one has to be made.
                 Err(RecvTimeoutError::Disconnected) => return Change::Plan,
             }
         }
     }
 
-    fn matters(
-        &self,
-        event: notify::Result<notify::Event>,
-        plan: Option<(&Plan, &[TaskId])>,
-    ) -> Option<Change> {
-        // Events were lost: look at everything.
-        let Ok(event) = event else { return Some(Change::Plan) };
-        if event.need_rescan() {
+    fn matters(&self, changes: &Changes, plan: Option<(&Plan, &[TaskId])>) -> Option<Change> {
+        if changes.is_everything() {
             return Some(Change::Plan);
         }
-        match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
-            EventKind::Access(_) => return None,
-            _ => {}
-        }
-        let appeared =
-            matches!(event.kind, EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(_));
-        event.paths.iter().filter_map(|path| self.path_matters(path, appeared, plan)).max()
+        changes.paths().filter_map(|path| self.path_matters(path, plan)).max()
     }
 
-    fn path_matters(&self, path: &Path, appeared: bool, plan: Option<(&Plan, &[TaskId])>) -> Option<Change> {
+    fn path_matters(&self, path: &Path, plan: Option<(&Plan, &[TaskId])>) -> Option<Change> {
         if path == self.manifest {
             return Some(Change::Plan);
         }
@@ -150,7 +122,7 @@ impl Watcher {
         if plan.maker(path).is_some() {
             return None;
         }
-        if appeared && self.bases.iter().any(|base| base == path || is_below(base, path)) {
+        if self.bases.iter().any(|base| base == path || is_below(base, path)) {
             return Some(Change::Plan);
         }
         let is_directory = on_disk(&plan.root, path).is_dir();
@@ -159,5 +131,14 @@ impl Watcher {
             .flat_map(|task| &plan.tasks[*task].inputs)
             .any(|input| input.pattern.matches(path) || (is_directory && input.pattern.reaches_into(path)))
             .then_some(Change::Inputs)
+    }
+}
+
+impl Place {
+    /// Whether a change at the path can matter here.
+    fn takes_in(&self, path: &Path) -> bool {
+        self.path.starts_with(path)
+            || (self.deep && path.starts_with(&self.path))
+            || (path.parent() == Some(&self.path) && !path.is_dir())
     }
 }

@@ -39,10 +39,10 @@ fn watch(session: &Session<'_>, arguments: &Watch, manifest: &Path) -> Result<Ch
     let plan = &project.plan;
     let selected = plan.select(&arguments.tasks).map_err(|error| vec![error])?;
     let tasks = plan.with_all_above(&selected);
-    // Before the first run, so that what changes during it is not missed.
-    let watcher = Watcher::new(manifest, Some((plan, &tasks))).map_err(|error| cannot_watch(&error))?;
     let cache = project.cache(Access::Record).map_err(|error| vec![error])?;
     let _scope = enter(&cache)?;
+    // Before the first run, so that what changes during it is not missed.
+    let watcher = Watcher::new(manifest, Some((plan, &tasks))).map_err(|error| cannot_watch(&error))?;
     let context = session.context(&project, &cache);
     loop {
         let wrong = bring::check(&context, &tasks);
@@ -72,6 +72,6 @@ fn waiting(session: &Session<'_>, arguments: &Watch) {
     }
 }
 
-fn cannot_watch(error: &notify::Error) -> Vec<Diagnostic> {
+fn cannot_watch(error: &fleche::Error) -> Vec<Diagnostic> {
     vec![Diagnostic::new(format!("changes cannot be watched: {error}"))]
 }
