@@ -7,6 +7,7 @@ mod atlas;
 mod measure;
 mod sources;
 mod table;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ struct Arguments {
     /// Tell of each call that was not a hit
     #[arg(short, long)]
     verbose: bool,
+    /// Stay, and tell for each save what ran again and in how many milliseconds
+    #[arg(long)]
+    watch: bool,
 }
 
 fn main() -> ExitCode {
@@ -44,12 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let mut packages = if arguments.folders.is_empty() {
-        sources::downloaded()?
-    } else {
-        sources::in_folders(&arguments.folders)?
-    };
-    packages.truncate(arguments.limit.unwrap_or(usize::MAX));
+    let packages = arguments.packages()?;
     if packages.is_empty() {
         return Err("no Rust files found; name folders that hold some".into());
     }
@@ -64,10 +63,25 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             }
         });
     }
+    // Before the first run, so that what is saved during it is not missed.
+    let watching = arguments.watch.then(|| watch::begin(arguments, &packages, &cache)).transpose()?;
     let atlas = atlas::atlas(&packages)?;
     let took = started.elapsed();
 
     print!("{}", table::table(&atlas, arguments.rows)?);
     println!("\n{}", table::outcome(cache.stats(), took));
-    Ok(())
+    watching.map_or(Ok(()), |watching| watching.follow(arguments))
+}
+
+impl Arguments {
+    /// The packages to measure, as they are now.
+    fn packages(&self) -> std::io::Result<Vec<sources::Package>> {
+        let mut packages = if self.folders.is_empty() {
+            sources::downloaded()?
+        } else {
+            sources::in_folders(&self.folders)?
+        };
+        packages.truncate(self.limit.unwrap_or(usize::MAX));
+        Ok(packages)
+    }
 }

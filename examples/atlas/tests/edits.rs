@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Two packages in a folder of their own, with a cache beside them.
 struct Sources {
@@ -203,4 +204,35 @@ fn a_missing_folder_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.starts_with("atlas: no/such/folder: "), "{told}");
+}
+
+#[test]
+fn while_it_watches_each_save_is_a_line() {
+    let sources = Sources::new();
+    let mut atlas = Command::new(env!("CARGO_BIN_EXE_atlas"))
+        .arg("--watch")
+        .arg("--cache")
+        .arg(sources.folder.path().join("cache"))
+        .arg(sources.path(""))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(atlas.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut next = |about: &str| lines.find(|line| line.starts_with(about)).expect("it goes on");
+    next("watching 1 folders");
+    let file = "one-1.0.0/src/table.rs";
+    sources.edit(file, |text| text + "\npub fn added() {}\n");
+    let line = next(file);
+    assert!(line.starts_with(&format!("{file}: parse ran, summarise ran, atlas ran · ")), "{line}");
+    assert!(line.ends_with(" ms"), "{line}");
+    // As an editor that writes through a rename.
+    let new = sources.path("one-1.0.0/src/.new");
+    fs::write(&new, fs::read_to_string(sources.path(file)).unwrap() + "// why not\n").unwrap();
+    fs::rename(new, sources.path(file)).unwrap();
+    let line = next(file);
+    assert!(line.contains(": parse ran, unchanged, summarise was cut off · "), "{line}");
+    fs::write(sources.path("one-1.0.0/src/new.rs"), "pub fn new() {}\n").unwrap();
+    next("one-1.0.0/src/new.rs: parse ran, summarise ran, atlas ran · ");
+    atlas.kill().unwrap();
+    atlas.wait().unwrap();
 }
