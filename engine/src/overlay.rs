@@ -16,6 +16,7 @@ use fleche_store::Digest;
 use parking_lot::RwLock;
 
 use crate::cache::Cache;
+use crate::marks;
 use crate::system::{Kind, System};
 
 /// Content in memory that lies over the files of a [`Cache`]: every tracked read in that cache's scope sees it.
@@ -62,6 +63,8 @@ impl Overlay {
         let place = files.layer().resolve(files.system(), &path, true)?;
         change(files.layer(), place.clone(), files.system().folds_case());
         files.mark(&place);
+        // A watcher of the disk does not tell of it.
+        marks::mark([place.as_path(), path.as_path()]);
         Ok(())
     }
 
@@ -116,6 +119,7 @@ impl Overlay {
         let files = self.0.files();
         for place in files.layer().clear() {
             files.mark(&place);
+            marks::mark([place.as_path()]);
         }
     }
 
