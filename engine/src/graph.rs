@@ -242,19 +242,16 @@ impl Nodes {
                 stack.push((id, links, 0));
             }
             let Some((id, links, at)) = stack.last_mut() else { return };
-            match links.get(*at) {
-                Some(link) => {
-                    *at += 1;
-                    next = match link.to {
-                        To::Node(callee) => Some(callee),
-                        To::Input(_) => None,
-                    };
-                }
-                None => {
-                    let (id, links) = (*id, links.clone());
-                    self.end_external(id, &links);
-                    stack.pop();
-                }
+            if let Some(link) = links.get(*at) {
+                *at += 1;
+                next = match link.to {
+                    To::Node(callee) => Some(callee),
+                    To::Input(_) => None,
+                };
+            } else {
+                let (id, links) = (*id, links.clone());
+                self.end_external(id, &links);
+                stack.pop();
             }
         }
     }
@@ -591,7 +588,9 @@ impl Graph {
         nodes.last_change = count_change();
         nodes.changer = revision.stamp();
         if lost {
-            above.iter().for_each(|id| nodes.push_external(*id));
+            for id in &above {
+                nodes.push_external(*id);
+            }
         }
         nodes.suspect(&above);
     }
@@ -612,7 +611,9 @@ impl Graph {
             known.held = false;
             known.relied = number;
             let above = known.dependents.clone();
-            above.into_iter().for_each(|id| nodes.push_external(id));
+            for id in above {
+                nodes.push_external(id);
+            }
         }
     }
 }

@@ -28,8 +28,10 @@ fn path(bytes: &[u8]) -> &Path {
 
 const SEPARATOR: u8 = std::path::MAIN_SEPARATOR as u8;
 
+type Range = (Bound<Box<[u8]>>, Bound<Box<[u8]>>);
+
 /// The bytes between which what lies below a path does.
-fn range(path: &Path) -> (Bound<Box<[u8]>>, Bound<Box<[u8]>>) {
+fn range(path: &Path) -> Range {
     let mut first = bytes(path).to_vec();
     // The root's own separator serves.
     if first.last() != Some(&SEPARATOR) {

@@ -530,7 +530,13 @@ fn tells_all(path: &Path) -> bool {
         0xca45_1a4e, // bcachefs
         0x794c_7630, // overlayfs
     ];
-    #[expect(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the type differs between targets")]
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_lossless,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the type differs between targets"
+    )]
     rustix::fs::statfs(path).is_ok_and(|found| KNOWN.contains(&(found.f_type as u32 as i64)))
 }
 
