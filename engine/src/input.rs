@@ -166,9 +166,9 @@ impl Input {
 }
 
 /// Calls `f` with all inputs; none is added meanwhile.
-pub(crate) fn for_all(f: impl FnOnce(&mut dyn Iterator<Item = (InputId, &Input)>)) {
+pub(crate) fn for_all(f: impl FnOnce(&mut dyn Iterator<Item = (InputId, &Arc<Input>)>)) {
     let numbers = NUMBERS.read();
-    f(&mut numbers.inputs.iter().map(|input| (numbers.ids[input], &**input)));
+    f(&mut numbers.inputs.iter().map(|input| (numbers.ids[input], input)));
 }
 
 impl InputId {

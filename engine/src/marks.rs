@@ -28,8 +28,9 @@ pub(crate) trait Source: Send + Sync {
 }
 
 struct Index {
-    /// The inputs about each path.
-    by_path: PathMap<SmallVec<[InputId; 2]>>,
+    /// The inputs about each path: whole, since who holds this lock must not wait for the one of the inputs' numbers,
+    /// under which inputs are entered here.
+    by_path: PathMap<SmallVec<[(InputId, Arc<Input>); 2]>>,
     /// The number of each input's last mark, by the input's number.
     marked: Vec<u64>,
 }
@@ -45,20 +46,20 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static PROMPT: AtomicUsize = AtomicUsize::new(0);
 
 impl Index {
-    fn enter(&mut self, id: InputId, input: &Input) {
+    fn enter(&mut self, id: InputId, input: &Arc<Input>) {
         let number = id.number() as usize;
         if self.marked.len() <= number {
             self.marked.resize(number + 1, u64::MAX);
         }
         self.marked[number] = graph::last_change();
         if let Some(path) = input.path() {
-            self.by_path.entry(path).or_default().push(id);
+            self.by_path.entry(path).or_default().push((id, input.clone()));
         }
     }
 }
 
 /// Takes note of a new input. To be called before anybody can look at it.
-pub(crate) fn entered(id: InputId, input: &Input) {
+pub(crate) fn entered(id: InputId, input: &Arc<Input>) {
     if COUNT.load(Ordering::Acquire) > 0
         && let Some(index) = &mut *INDEX.write()
     {
@@ -142,9 +143,10 @@ pub(crate) fn mark<'a>(paths: impl IntoIterator<Item = &'a Path>) {
         for path in paths {
             for above in path.ancestors() {
                 let about = index.by_path.get(above).into_iter().flatten();
-                ids.extend(about.filter(|id| above == path || id.input().is_touched_by(path)));
+                let about = about.filter(|(_, input)| above == path || input.is_touched_by(path));
+                ids.extend(about.map(|(id, _)| *id));
             }
-            ids.extend(index.by_path.below(path).flat_map(|(_, ids)| ids));
+            ids.extend(index.by_path.below(path).flat_map(|(_, inputs)| inputs.iter().map(|(id, _)| *id)));
         }
         ids.sort_unstable_by_key(|id| id.number());
         ids.dedup();
