@@ -21,6 +21,7 @@ fn large(bytes: &[u8]) -> u64 {
 }
 
 #[cached::macros::cached]
+#[allow(clippy::needless_pass_by_value, reason = "what the attribute makes takes it so")]
 fn cached_small(n: u64, name: String) -> u64 {
     n + name.len() as u64
 }

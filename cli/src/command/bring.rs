@@ -161,9 +161,9 @@ fn sweep(session: &Session<'_>, project: &Project, format: Format) {
 }
 
 fn note_made(project: &Project, task: &str, produced: &Produced, untouched: bool) {
-    let mut ledger = project.ledger.lock().unwrap_or_else(PoisonError::into_inner);
     // Without it a file that loses its task stays where it is. To be told of it once is enough.
     static TOLD: Once = Once::new();
+    let mut ledger = project.ledger.lock().unwrap_or_else(PoisonError::into_inner);
     if let Err(error) = ledger.note(&project.plan.root, task, produced, untouched) {
         TOLD.call_once(|| tracing::warn!(task, %error, "what the task made could not be noted"));
     }

@@ -2,6 +2,7 @@
 //!
 //! It reads sources as they lie on disk and compiles nothing; no manifest of tasks and no cache is needed.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use fleche::{Change, Code as Report, Covered, How, Part};
@@ -18,7 +19,8 @@ use crate::host::Exit;
 pub fn run(session: &Session<'_>, arguments: &Code) -> Result {
     let mut survey = open(&session.directory)?;
     let Some(name) = &arguments.function else {
-        return list(session, &mut survey, arguments.format);
+        list(session, &mut survey, arguments.format);
+        return Ok(Exit::Done);
     };
     let function = only_one(&survey, name)?;
     let report = survey.covered(function);
@@ -27,9 +29,9 @@ pub fn run(session: &Session<'_>, arguments: &Code) -> Result {
         let then = other(&session.host.directory.join(against), &path)?;
         let changes = then.moved(&report);
         session.host.console.print(&match arguments.format {
-            Format::Json => changes.iter().map(|change| format!("{}\n", change_as_json(change))).collect(),
+            Format::Json => lines(changes.iter().map(change_as_json)),
             Format::Text if changes.is_empty() => format!("{path} covers the same in both\n"),
-            Format::Text => changes.iter().map(|change| format!("{change}\n")).collect(),
+            Format::Text => lines(&changes),
         });
         return Ok(Exit::Done);
     }
@@ -59,7 +61,7 @@ pub fn run(session: &Session<'_>, arguments: &Code) -> Result {
     }
     let mut text = format!("{}\n{}\n", console.styled(NAME, &path), report.summary());
     if let Some(note) = report.note() {
-        text.push_str(&format!("{}\n", console.styled(NOTABLE, &note)));
+        let _ = writeln!(text, "{}", console.styled(NOTABLE, &note));
     }
     let mut rows = Vec::new();
     tree(&report, &mut |depth, covered: &Covered| {
@@ -69,7 +71,7 @@ pub fn run(session: &Session<'_>, arguments: &Code) -> Result {
     text.push_str(&table(&rows));
     for parts in [&report.files, &report.others] {
         for part in parts {
-            text.push_str(&format!("  {}{}\n", part.name, part.shown()));
+            let _ = writeln!(text, "  {}{}", part.name, part.shown());
         }
     }
     console.print(&text);
@@ -85,7 +87,7 @@ fn open(directory: &Path) -> std::result::Result<Survey, Vec<Diagnostic>> {
 }
 
 /// All cached functions in a line each.
-fn list(session: &Session<'_>, survey: &mut Survey, format: Format) -> Result {
+fn list(session: &Session<'_>, survey: &mut Survey, format: Format) {
     let console = &session.host.console;
     let mut rows = Vec::new();
     let count = survey.functions().len();
@@ -103,7 +105,14 @@ fn list(session: &Session<'_>, survey: &mut Survey, format: Format) -> Result {
         let none = format!("no cached functions in {}\n", survey.root.display());
         console.print(&if rows.is_empty() { none } else { table(&rows) });
     }
-    Ok(Exit::Done)
+}
+
+/// Each in a line of its own.
+fn lines(all: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
+    all.into_iter().fold(String::new(), |mut text, one| {
+        let _ = writeln!(text, "{one}");
+        text
+    })
 }
 
 /// The function that a path, the end of one, or `file:line` means.
@@ -195,7 +204,7 @@ fn way(report: &Report, place: usize, item: &Covered) -> String {
     for (depth, name) in steps.iter().enumerate() {
         let end =
             if depth + 1 == steps.len() { format!("  {}:{}", item.file, item.line) } else { String::new() };
-        text.push_str(&format!("{}{name}{end}\n", "  ".repeat(depth)));
+        let _ = writeln!(text, "{}{name}{end}", "  ".repeat(depth));
     }
     text
 }

@@ -57,13 +57,13 @@ fn lines(text: &str) -> Vec<&str> {
 #[test]
 fn lists_functions_and_what_one_covers() {
     let project = project();
-    expect![[r#"
+    expect![[r"
         app::parse  src/lib.rs:6   6 items in 2 files, 55.7 % of the crate
         app::plain  src/lib.rs:13  the function's own tokens
         app::plain  src/main.rs:2  1 item in 1 file, 62.5 % of the crate
-    "#]]
+    "]]
     .assert_eq(&project.fleche(&["code"]).out);
-    expect![[r#"
+    expect![[r"
         app::parse
         6 items in 2 files, 55.7 % of the crate
         most of them because of `app::row::parse_row`, which alone pulls in 4
@@ -77,9 +77,9 @@ fn lists_functions_and_what_one_covers() {
           file src/words.txt
           names from `std`
           target linux x86_64
-    "#]]
+    "]]
     .assert_eq(&project.fleche(&["code", "parse"]).out.replace(std::env::consts::ARCH, "x86_64"));
-    expect![[r#"
+    expect![[r"
         app::parse
           app::row::parse_row
             app::row::Row
@@ -90,7 +90,7 @@ fn lists_functions_and_what_one_covers() {
             app::row::Row
               app::row::<impl std::fmt::Display for Row<'_>>
                 app::row::<impl std::fmt::Display for Row<'_>>::fmt  src/row.rs:5
-    "#]]
+    "]]
     .assert_eq(&project.fleche(&["code", "app::parse", "--why", "fmt"]).out);
     // From a directory inside, by place, and one of two of a name.
     let ended = project.fleche(&["-C", "src", "code", "src/main.rs:2"]);
@@ -123,13 +123,13 @@ fn compares_two_versions() {
     project.replace("src/lib.rs", "LIMIT", "MOST");
     project.write("src/words.txt", "other words\n");
     let changed = project.fleche(&["code", "parse", "--against=before.json"]).out;
-    expect![[r#"
+    expect![[r"
         `app::parse` in src/lib.rs:6 changed
         `app::row::parse_row` in src/row.rs:10 changed
         file src/words.txt changed
         `app::LIMIT` in src/lib.rs:10 counts no more
         `app::MOST` in src/lib.rs:10 counts now
-    "#]]
+    "]]
     .assert_eq(&changed);
     let json = project.fleche(&["code", "parse", "--against=before.json", "--format=json"]).out;
     expect![[r#"{"file":"src/lib.rs","how":"changed","is":null,"line":6,"name":"app::parse","was":null}"#]]
@@ -152,34 +152,34 @@ fn says_what_is_wrong() {
         assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{}", ended.err);
         ended.err.replace(&project.root().display().to_string(), "[project]")
     };
-    expect![[r#"
+    expect![[r"
         error: there is no cached function `prase` in [project]
            = help: did you mean `app::parse`?
-    "#]]
+    "]]
     .assert_eq(&wrong(&["code", "prase"]));
-    expect![[r#"
+    expect![[r"
         error: `plain` names 2 functions
            = help: name one: src/lib.rs:13, src/main.rs:2
-    "#]]
+    "]]
     .assert_eq(&wrong(&["code", "plain"]));
-    expect![[r#"
+    expect![[r"
         error: app::parse covers nothing called `parse_wor`
            = help: `fleche code parse` lists what it covers
-    "#]]
+    "]]
     .assert_eq(&wrong(&["code", "parse", "--why", "parse_wor"]));
-    expect![[r#"
+    expect![[r"
         error: [project]/none cannot be read: No such file or directory (os error 2)
            = help: `--against` takes the directory of another checkout, or a file that `fleche code FUNCTION --format=json` wrote
-    "#]].assert_eq(&wrong(&["code", "parse", "--against=none"]));
+    "]].assert_eq(&wrong(&["code", "parse", "--against=none"]));
     project.write("other.json", &project.fleche(&["code", "src/main.rs:2", "--format=json"]).out);
     expect![[r#"
         error: [project]/other.json is about "app::plain", not app::parse
            = help: `--against` takes the directory of another checkout, or a file that `fleche code FUNCTION --format=json` wrote
     "#]].assert_eq(&wrong(&["code", "parse", "--against=other.json"]));
     project.remove("Cargo.toml");
-    expect![[r#"
+    expect![[r"
         error: [project] is in no Rust package: there is no Cargo.toml in it or above
            = help: `-C DIR` starts in another directory
-    "#]]
+    "]]
     .assert_eq(&wrong(&["code"]));
 }
