@@ -27,10 +27,13 @@ pub(crate) trait Source: Send + Sync {
     fn drain(&self);
 }
 
+/// The inputs about one path.
+type About = SmallVec<[(InputId, Arc<Input>); 2]>;
+
 struct Index {
     /// The inputs about each path: whole, since who holds this lock must not wait for the one of the inputs' numbers,
     /// under which inputs are entered here.
-    by_path: PathMap<SmallVec<[(InputId, Arc<Input>); 2]>>,
+    by_path: PathMap<About>,
     /// The number of each input's last mark, by the input's number.
     marked: Vec<u64>,
 }

@@ -231,13 +231,13 @@ fn another_name_for_a_file_is_noticed() {
 #[test]
 fn inputs_are_met_while_others_are_marked() {
     let watched = Watched::new(|watch| watch);
-    let (root, marked) = (watched.path(""), watched.path("a"));
+    let (root, marked) = (watched.path(""), watched.path("a/inner"));
     // A lock taken in another order on one side than on the other hangs here.
     std::thread::scope(|threads| {
         threads.spawn(|| (0..2000).for_each(|_| crate::marks::mark([marked.as_path()])));
         for n in 0..2000 {
             crate::input::Input::File(root.join(format!("met {n}"))).id();
-            crate::input::Input::File(marked.clone()).id();
+            crate::input::Input::File(root.join("a")).id();
         }
     });
 }
