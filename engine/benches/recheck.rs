@@ -23,6 +23,7 @@ fn tree(dir: &Path) -> std::io::Result<String> {
 }
 
 #[fleche(hash_code = false)]
+#[allow(clippy::unnecessary_wraps, reason = "as its siblings")]
 fn names(dir: &Path) -> std::io::Result<u64> {
     Ok(fleche::fs::walk(dir).into_iter().count() as u64)
 }
@@ -103,7 +104,9 @@ fn measure(count: usize) {
     }
     // One output of all files: ninja then looks at each of them and at no more.
     let all: Vec<String> = (0..count).map(|n| file(Path::new("src"), n).display().to_string()).collect();
-    ninja += &format!("rule stamp\n  command = touch $out\nbuild out: stamp | {}\n", all.join(" "));
+    ninja.push_str("rule stamp\n  command = touch $out\nbuild out: stamp | ");
+    ninja.push_str(&all.join(" "));
+    ninja.push('\n');
     fs::write(root.join("build.ninja"), ninja).expect("written");
     for arguments in [&["init", "-q"][..], &["add", "src"]] {
         let _ = Command::new("git").args(arguments).current_dir(root).stdout(Stdio::null()).status();

@@ -47,12 +47,12 @@ fn row(directory: &Path) -> Option<String> {
     for count in [1, 10, 200] {
         let start = now();
         let mut session = Session::new(Some(directory), None, invocation.clone());
-        load = (now() - start).as_millis();
+        load = now().saturating_sub(start).as_millis();
         for (file, line, name) in functions.iter().step_by((functions.len() / count).max(1)).take(count) {
             let function = Function { file: Some(file), line: *line, name, tokens: "", generic: false };
             bytes += session.reachable(function).report.encode().len();
         }
-        times.push((now() - start).as_millis().to_string());
+        times.push(now().saturating_sub(start).as_millis().to_string());
     }
     let name = directory.file_name()?.to_string_lossy().into_owned();
     Some(format!("| {name} | {lines} | {load} | {} | {} |", times.join(" | "), bytes / 1024))
