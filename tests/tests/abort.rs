@@ -2,7 +2,7 @@
 //! run, a panic that ends the process, and two programs over one store.
 //!
 //! All that the engine depends on is compiled once more for this, which takes more than a minute of the processor in a fresh
-//! target directory: it runs with `FLECHE_TEST_ABORT=1`.
+//! target directory: `cargo test -p fleche-tests --test abort -- --ignored` runs it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -169,10 +169,8 @@ impl Programs {
 }
 
 #[test]
+#[ignore = "compiles everything once more, which takes minutes"]
 fn a_program_that_aborts_on_panic_has_all_but_the_catching() {
-    if std::env::var_os("FLECHE_TEST_ABORT").is_none_or(|value| value != "1") {
-        return;
-    }
     let programs = Programs::new();
     programs.write("book", "one two");
     // Misses, hits, an edit that is cut off, one that is not, a revert.
