@@ -177,9 +177,9 @@ impl InputId {
         self.0 & TOLD != 0
     }
 
-    /// The bare number.
+    /// The bare number. Numbers are given one after the other, so that they may be places in a list.
     pub(crate) fn number(self) -> u32 {
-        self.0
+        self.0 & !TOLD
     }
 
     pub(crate) fn input(self) -> Arc<Input> {

@@ -241,3 +241,11 @@ fn inputs_are_met_while_others_are_marked() {
         }
     });
 }
+
+#[test]
+fn a_value_that_the_program_sets_is_numbered_like_any_other_input() {
+    let _watched = Watched::new(|watch| watch);
+    let input = crate::input::Input::Named("numbered".into()).id();
+    // The marks are a list with a place for each number.
+    assert!(input.is_told() && input.number() < 1 << 24, "{}", input.number());
+}
