@@ -243,6 +243,7 @@ pub fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let place = thread::place("`fleche::fs::read_link`");
     let input = Input::Link(input::whole(path)).id();
     let result = place.cache.files().link(&absolute(path));
+    let result = result.map_err(|error| if input::is_absence(&error) { nothing_there() } else { error });
     match &result {
         _ if !thread::running() => {}
         Ok(text) => observed(&place, path, input, input::link_digest(text)),
@@ -313,12 +314,20 @@ fn observed(place: &Place, path: &Path, input: InputId, digest: Digest) {
     }
 }
 
+/// What says that nothing is there. That a file is in a directory's place further up is the same state to an input,
+/// so that it must be the same error: a call that told the two apart would be answered with the other one's result.
+fn nothing_there() -> io::Error {
+    // "No such file" on Unix and on Windows.
+    io::Error::from_raw_os_error(2)
+}
+
 /// Records why nothing was read.
 fn failed(place: &Place, path: &Path, input: InputId, error: io::Error) -> io::Error {
+    let absent = input::is_absence(&error);
+    let error = if absent && !input::wants_directory(path) { nothing_there() } else { error };
     if !thread::running() {
         return error;
     }
-    let absent = input::is_absence(&error);
     if absent && !input::wants_directory(path) {
         observed(place, path, input, input::absent());
     } else if (absent || error.kind() == io::ErrorKind::IsADirectory)
@@ -327,6 +336,9 @@ fn failed(place: &Place, path: &Path, input: InputId, error: io::Error) -> io::E
         // A directory in the file's place, or a file where a slash asks for a directory, is a state that can be
         // observed again.
         observed(place, path, input, digest);
+        if absent && digest == input::absent() {
+            return nothing_there();
+        }
     } else {
         thread::taint(Taint::FailedRead(error.to_string()));
     }

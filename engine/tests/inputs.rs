@@ -428,3 +428,24 @@ fn a_buffer_is_seen_by_every_name_of_the_file() {
         assert_eq!(text(path), "unsaved", "{}", path.display());
     }
 }
+
+#[test]
+fn nothing_there_is_one_state_and_one_error() {
+    #[fleche]
+    fn said(path: &Path, asked: u8) -> String {
+        let read = fleche::fs::read(path).err().map(|error| error.to_string());
+        let link = fleche::fs::read_link(path).err().map(|error| error.to_string());
+        let slash = fleche::fs::read(path.join("")).err().map(|error| error.to_string());
+        assert!(asked < 3, "{read:?}");
+        format!("{read:?} {link:?} {slash:?}")
+    }
+    let project = Project::new();
+    let path = project.path("way/file");
+    let missing = said(&path, 0);
+    assert!(missing.contains("No such file") || cfg!(not(unix)), "{missing}");
+    // A file in the directory's place: the same as before, from a record and from scratch.
+    project.write("way", "in the way");
+    assert_eq!((said(&path, 0), said(&path, 1)), (missing.clone(), missing.clone()));
+    project.remove("way");
+    assert_eq!((said(&path, 1), said(&path, 2)), (missing.clone(), missing));
+}

@@ -94,7 +94,7 @@ pub fn walk(path: impl AsRef<Path>) -> Walk {
 /// fn lines(dir: &str) -> std::io::Result<u64> {
 ///     let mut lines = 0;
 ///     for path in fleche::fs::glob(&format!("{dir}/**/*.txt"))? {
-///         lines += fleche::fs::read_to_string(path)?.lines().count() as u64;
+///         lines += fleche::fs::read_to_string(path?)?.lines().count() as u64;
 ///     }
 ///     Ok(lines)
 /// }
