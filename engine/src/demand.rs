@@ -175,14 +175,9 @@ fn verify(
 ) -> Option<Hit> {
     let known = place.graph.memo(node).filter(|memo| memo.key == key);
     if let Some(memo) = &known {
-        match sweep(place, node, effort) {
-            Some(true) => {
-                place.graph.settle();
-                if let Some(hit) = verified(place, node, call, Some(key)) {
-                    return Some(hit);
-                }
-            }
-            Some(false) => {}
+        match swept(place, node, call, key, effort) {
+            Some(Some(hit)) => return Some(hit),
+            Some(None) => {}
             // The graph has moved on: the same by other means.
             None => {
                 let _active = Active::enter(call, Activity::Verifying);
@@ -237,6 +232,24 @@ pub(crate) fn judge_rerun(place: &Place, call: CallId, ran: &Record, links: &[Li
 /// Brings a call up to date that nobody asks for now.
 pub(crate) fn bring(place: &Place, call: CallId) -> Option<Hit> {
     up_to_date(place, place.graph.node(call), Effort::Run)
+}
+
+/// A call that holds by a sweep may be marked before it is looked at: an input that somebody else comes upon marks what
+/// once depended on it. So often it is swept again before it counts as stale.
+const MOST_SWEEPS: u32 = 8;
+
+/// The answer of a call that the graph knows, if it holds; `None` if the graph has left the revision.
+fn swept(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Option<Option<Hit>> {
+    for _ in 0..MOST_SWEEPS {
+        if !sweep(place, node, effort)? {
+            break;
+        }
+        place.graph.settle();
+        if let Some(hit) = verified(place, node, call, Some(key)) {
+            return Some(Some(hit));
+        }
+    }
+    Some(None)
 }
 
 /// Verifies a call that the graph knows, with all that is dirty below it. `None` if the graph has left the
@@ -383,8 +396,12 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
             };
             let definition = registry::find(&record.identity)?;
             let hit = recall(place, call, definition, &record.identity).and_then(|()| {
-                place.graph.settle();
-                verified(place, node, call, Some(key))
+                // Its body may have come upon an input on which something below once depended: that is marked then,
+                // and has only to be verified again.
+                match demand_from(place, node, call, key, Effort::Look, None) {
+                    Demand::Holds(hit) => Some(hit),
+                    Demand::Stale(_) => None,
+                }
             });
             if hit.is_none() {
                 place.revision.set_failed(place.cache.number(), call);
