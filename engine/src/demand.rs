@@ -176,10 +176,10 @@ fn verify(
     let known = place.graph.memo(node).filter(|memo| memo.key == key);
     if let Some(memo) = &known {
         match swept(place, node, call, key, effort) {
-            Some(Some(hit)) => return Some(hit),
-            Some(None) => {}
+            Ok(Some(hit)) => return Some(hit),
+            Ok(None) => {}
             // The graph has moved on: the same by other means.
-            None => {
+            Err(Diverged) => {
                 let _active = Active::enter(call, Activity::Verifying);
                 if let Some(cut) = holds(place, &memo.links, effort) {
                     return Some(found(place, call, memo, cut));
@@ -238,33 +238,38 @@ pub(crate) fn bring(place: &Place, call: CallId) -> Option<Hit> {
 /// once depended on it. So often it is swept again before it counts as stale.
 const MOST_SWEEPS: u32 = 8;
 
-/// The answer of a call that the graph knows, if it holds; `None` if the graph has left the revision.
-fn swept(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Option<Option<Hit>> {
+/// The answer of a call that the graph knows, if it holds.
+fn swept(
+    place: &Place,
+    node: NodeId,
+    call: CallId,
+    key: CallKey,
+    effort: Effort,
+) -> Result<Option<Hit>, Diverged> {
     for _ in 0..MOST_SWEEPS {
         if !sweep(place, node, effort)? {
             break;
         }
         place.graph.settle();
         if let Some(hit) = verified(place, node, call, Some(key)) {
-            return Some(Some(hit));
+            return Ok(Some(hit));
         }
     }
-    Some(None)
+    Ok(None)
 }
 
-/// Verifies a call that the graph knows, with all that is dirty below it. `None` if the graph has left the
-/// revision.
-fn sweep(place: &Place, root: NodeId, effort: Effort) -> Option<bool> {
+/// Verifies a call that the graph knows, with all that is dirty below it.
+fn sweep(place: &Place, root: NodeId, effort: Effort) -> Result<bool, Diverged> {
     let pilot = thread::with(|thread| thread.pilot.clone());
-    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot, place.top) else { return Some(false) };
+    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot, place.top) else { return Ok(false) };
     loop {
         let went = sweep.go(&place.revision);
         for (call, cut) in sweep.found.drain(..) {
             report(&place.cache, call, if cut { Fate::CutOff } else { Fate::Hit });
         }
         match went {
-            Err(Diverged) => break None,
-            Ok(None) => break Some(true),
+            Err(Diverged) => break Err(Diverged),
+            Ok(None) => break Ok(true),
             Ok(Some(Obstacle::Look(input))) => {
                 if graph::look(place, input).is_some() {
                     continue;
@@ -290,7 +295,7 @@ fn sweep(place: &Place, root: NodeId, effort: Effort) -> Option<bool> {
         }
         // The short way says nothing of what today's program makes of a call that fails.
         if !helped && !sweep.walk() {
-            break Some(false);
+            break Ok(false);
         }
     }
 }

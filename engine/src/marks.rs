@@ -8,7 +8,7 @@
 //! that is met for the first time counts as marked just then: what was reported about its path before is not kept.
 
 use std::path::{Component, Path};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::RwLock;
@@ -41,8 +41,19 @@ struct Index {
 /// Built when the first watcher starts and kept up from then on.
 static INDEX: LazyLock<RwLock<Option<Index>>> = LazyLock::new(RwLock::default);
 
-/// The watchers, and which of them are drained at the start of each top-level call.
-static SOURCES: RwLock<Vec<(Arc<dyn Source>, bool)>> = RwLock::new(Vec::new());
+/// A watcher that is trusted.
+struct Trusted {
+    source: Arc<dyn Source>,
+    /// It is drained at the start of each top-level call.
+    prompt: bool,
+    /// Of no other watcher, before or after.
+    number: u64,
+}
+
+static SOURCES: RwLock<Vec<Trusted>> = RwLock::new(Vec::new());
+
+/// The number of the watcher that came last.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// How many watchers there are, and how many of them are to be drained.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -84,7 +95,8 @@ pub(crate) fn add(source: Arc<dyn Source>, prompt: bool) {
             }
         }
     });
-    SOURCES.write().push((source, prompt));
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    SOURCES.write().push(Trusted { source, prompt, number });
     if prompt {
         PROMPT.fetch_add(1, Ordering::AcqRel);
     }
@@ -95,7 +107,7 @@ pub(crate) fn remove(source: &Arc<dyn Source>, prompt: bool) {
     if prompt {
         PROMPT.fetch_sub(1, Ordering::AcqRel);
     }
-    SOURCES.write().retain(|(other, _)| !std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(source)));
+    SOURCES.write().retain(|other| !std::ptr::addr_eq(Arc::as_ptr(&other.source), Arc::as_ptr(source)));
     COUNT.fetch_sub(1, Ordering::AcqRel);
 }
 
@@ -104,7 +116,7 @@ pub(crate) fn catch_up() {
     if PROMPT.load(Ordering::Relaxed) > 0 {
         // Outside the lock: what is drained may take long.
         let prompt: SmallVec<[Arc<dyn Source>; 2]> =
-            SOURCES.read().iter().filter(|(_, prompt)| *prompt).map(|(source, _)| source.clone()).collect();
+            SOURCES.read().iter().filter(|known| known.prompt).map(|known| known.source.clone()).collect();
         prompt.iter().for_each(|source| source.drain());
     }
 }
@@ -121,11 +133,24 @@ pub(crate) fn covers(id: InputId) -> bool {
     }
     let input = id.input();
     let Some(path) = input.path() else { return false };
+    if matches!(&*input, Input::Tree(selection) if selection.reads_above()) {
+        return false;
+    }
     // `a/../b` may lead anywhere.
     if path.components().any(|part| part == Component::ParentDir) {
         return false;
     }
-    SOURCES.read().iter().any(|(source, _)| source.covers(path, input.is_deep()))
+    SOURCES.read().iter().any(|known| known.source.covers(path, input.is_deep()))
+}
+
+/// The number of a watcher that reports every change of what lies at the path or below it; 0 if there is none. As long
+/// as it stays the same, nothing has changed there but what was marked.
+pub(crate) fn watch_over(path: &Path) -> u64 {
+    if COUNT.load(Ordering::Acquire) == 0 {
+        return 0;
+    }
+    let sources = SOURCES.read();
+    sources.iter().find(|known| known.source.covers(path, true)).map_or(0, |known| known.number)
 }
 
 /// The number of the input's last mark.
@@ -138,6 +163,9 @@ pub(crate) fn marked(id: InputId) -> u64 {
 /// Marks every input that is about one of these paths, about something below one, or about a directory above one as far
 /// as it goes so deep.
 pub(crate) fn mark<'a>(paths: impl IntoIterator<Item = &'a Path>) {
+    let paths: SmallVec<[&Path; 4]> = paths.into_iter().collect();
+    // Trees first: a revision that begins when the mark is counted must find it when it looks.
+    cache::for_each(|cache| paths.iter().for_each(|path| cache.files().trees().mark(path)));
     let number = graph::count_change();
     let mut ids: Vec<InputId> = Vec::new();
     {

@@ -62,7 +62,6 @@ impl Overlay {
         let path = std::path::absolute(path)?;
         let place = files.layer().resolve(files.system(), &path, true)?;
         change(files.layer(), place.clone(), files.system().folds_case());
-        files.mark(&place);
         // A watcher of the disk does not tell of it.
         marks::mark([place.as_path(), path.as_path()]);
         Ok(())
@@ -118,7 +117,6 @@ impl Overlay {
     pub fn clear(&self) {
         let files = self.0.files();
         for place in files.layer().clear() {
-            files.mark(&place);
             marks::mark([place.as_path()]);
         }
     }

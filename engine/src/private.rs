@@ -194,13 +194,3 @@ impl Call {
         Ok(self.subject::<O>().and_then(|subject| subject.look::<O::Value>()?.to_owned()))
     }
 }
-
-/// For benchmarks: from now on every change below these directories is told by [`marked`].
-pub fn watched(cache: &crate::Cache, roots: Vec<std::path::PathBuf>) {
-    cache.files().trees().watched(roots);
-}
-
-/// For benchmarks: something at the path has changed.
-pub fn marked(cache: &crate::Cache, path: &std::path::Path) {
-    cache.files().mark(path);
-}

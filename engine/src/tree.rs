@@ -19,7 +19,7 @@ use std::{io, iter};
 
 use fleche_store::Digest;
 use foldhash::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use self::selection::Selection;
 use crate::files::Files;
@@ -73,9 +73,6 @@ const PASSAGE: u8 = b'p';
 #[derive(Debug, Default)]
 pub(crate) struct Trees {
     known: Mutex<HashMap<Arc<Selection>, Arc<Tree>>>,
-    /// What watchers cover, without links, and how often that has changed: what was complete under another number has
-    /// to be looked at again.
-    watch: RwLock<(u64, Vec<PathBuf>)>,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +89,7 @@ struct State {
     snapshot: Option<Arc<Snapshot>>,
     /// Files that were read since the snapshot was saved.
     unsaved: usize,
-    /// The watch under which the snapshot is complete but for the marks.
+    /// The watcher under which the snapshot is complete but for the marks.
     watch: u64,
 }
 
@@ -100,21 +97,9 @@ struct State {
 const MOST_MARKS: usize = 10_000;
 
 impl Trees {
-    /// From now on every change below these directories is marked, so that what is not marked need not be looked at.
-    pub(crate) fn watched(&self, roots: Vec<PathBuf>) {
-        let mut watch = self.watch.write();
-        // A new number in any case: what came before may have been missed.
-        *watch = (watch.0 + 1, roots);
-    }
-
-    /// The number of the watch that covers a tree; 0 for none.
-    fn watch_over(&self, base: Option<&Path>) -> u64 {
-        let watch = self.watch.read();
-        let covered = base.is_some_and(|base| watch.1.iter().any(|root| base.starts_with(root)));
-        if covered { watch.0 } else { 0 }
-    }
-
-    fn mark(&self, path: &Path) {
+    /// Takes note that the path, or something below it, may have changed. Every tree that it may belong to looks at it
+    /// again.
+    pub(crate) fn mark(&self, path: &Path) {
         for (selection, tree) in self.known.lock().iter() {
             let resolved = tree.resolved.lock();
             for base in iter::once(&selection.base).chain(resolved.as_ref()) {
@@ -146,8 +131,8 @@ impl Files {
         let tree = trees.known.lock().entry(selection.clone()).or_default().clone();
         let mut state = tree.state.lock();
         let resolved = self.layer().resolve(self.system(), &selection.base, true).ok();
-        // Before the marks are taken: one that comes with a later watch is for the next look.
-        let watch = trees.watch_over(resolved.as_deref());
+        // Before the marks are taken, and before anything is looked at: what is missed from here on is marked.
+        let watch = resolved.as_deref().filter(|_| !selection.reads_above()).map_or(0, marks::watch_over);
         let same = std::mem::replace(&mut *tree.resolved.lock(), resolved.clone()) == resolved;
         let marks = std::mem::take(&mut *tree.marks.lock());
         let watched = watch != 0 && state.watch == watch && same && marks.len() < MOST_MARKS;
@@ -186,14 +171,6 @@ impl Files {
         }
         state.snapshot = Some(snapshot.clone());
         snapshot
-    }
-
-    /// Takes note that the path, or something below it, may have changed. Every tree that it may belong to looks at
-    /// it again.
-    pub(crate) fn mark(&self, path: &Path) {
-        self.trees().mark(path);
-        // To watchers an overlay's content is as good as a change on the disk.
-        marks::mark([path]);
     }
 }
 

@@ -39,8 +39,18 @@ fn cold(root: &Path, paths: &BTreeSet<PathBuf>) -> Vec<String> {
     answers(root, paths)
 }
 
+/// The same tree by another selection: names, and contents of what a pattern names.
+#[fleche]
+fn walked(root: &Path) -> String {
+    let names = fleche::fs::walk(root).into_iter().map(|entry| entry.map(|entry| entry.path()).ok());
+    let names: Vec<_> = names.collect();
+    let contents =
+        fleche::fs::glob(&format!("{}/**/[ab]", root.display())).and_then(fleche::fs::Glob::contents);
+    format!("{names:?} {:?}", contents.map(|tree| tree.digest().to_string()).map_err(|error| error.kind()))
+}
+
 fn answers(root: &Path, paths: &BTreeSet<PathBuf>) -> Vec<String> {
-    std::iter::once(tree(root)).chain(paths.iter().map(|path| state(path))).collect()
+    [tree(root), walked(root)].into_iter().chain(paths.iter().map(|path| state(path))).collect()
 }
 
 struct Random(u64);
@@ -125,7 +135,7 @@ fn storm(operations: usize, seed: u64, prompt: bool) {
         // What differs from the last pause was told; it may have been told in several batches.
         let mut missing: Vec<&PathBuf> = paths
             .iter()
-            .zip(before[1..].iter().zip(&expected[1..]))
+            .zip(before[2..].iter().zip(&expected[2..]))
             .filter(|(_, (a, b))| a != b)
             .map(|(p, _)| p)
             .collect();
@@ -377,4 +387,28 @@ fn a_cache_does_not_wake_its_own_watcher() {
     let changes = told.recv_timeout(Duration::from_secs(20)).unwrap();
     let paths: Vec<_> = changes.paths().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert_eq!(paths, ["y"]);
+}
+
+#[test]
+fn an_ignore_file_above_a_walk_counts_wherever_the_watch_begins() {
+    #[fleche]
+    fn kept(dir: &Path) -> Vec<String> {
+        let walk = fleche::fs::walk(dir).git_ignore(true);
+        walk.into_iter().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+    let project = Project::new();
+    let root = project.root().canonicalize().unwrap();
+    let base = root.join("repository/base");
+    fs::create_dir_all(&base).unwrap();
+    for name in ["a", "b"] {
+        fs::write(base.join(name), name).unwrap();
+    }
+    for watched in [&base, &root.join("repository")] {
+        let _watcher = Watch::new([watched]).start(|_| ()).unwrap();
+        fs::write(root.join("repository/.gitignore"), "").unwrap();
+        assert_eq!(kept(&base), ["a", "b"]);
+        assert_eq!(kept(&base), ["a", "b"]);
+        fs::write(root.join("repository/.gitignore"), "b").unwrap();
+        assert_eq!(kept(&base), ["a"], "watching {}", watched.display());
+    }
 }

@@ -72,6 +72,12 @@ impl Selection {
         }
     }
 
+    /// Whether ignore files above the base count: who watches the base does not see them change. Where the base is a
+    /// repository's root none does, and that it ceases to be one is seen.
+    pub(crate) fn reads_above(&self) -> bool {
+        self.walk().ignored && !self.base.join(".git").exists()
+    }
+
     pub(crate) fn walk(&self) -> Walk {
         if let Rule::Walk(walk) = self.rule { walk } else { Walk::default() }
     }

@@ -11,6 +11,7 @@ use fleche_store::Store;
 use super::selection::{Rule, Walk};
 use super::*;
 use crate::cache::Cache;
+use crate::marks;
 use crate::system::double::Double;
 use crate::system::{Op, System};
 
@@ -303,6 +304,36 @@ fn rounds() -> u64 {
     std::env::var("FLECHE_TREE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(6)
 }
 
+/// A watcher of a directory for which the test itself marks what changes.
+#[derive(Debug)]
+struct Trusting(Arc<Root>);
+
+#[derive(Debug)]
+struct Root(PathBuf);
+
+impl marks::Source for Root {
+    fn covers(&self, path: &Path, _: bool) -> bool {
+        path.starts_with(&self.0)
+    }
+
+    fn drain(&self) {}
+}
+
+impl Trusting {
+    fn new(root: &Path) -> Self {
+        let source = Arc::new(Root(root.to_path_buf()));
+        marks::add(source.clone(), false);
+        Self(source)
+    }
+}
+
+impl Drop for Trusting {
+    fn drop(&mut self) {
+        let source: Arc<dyn marks::Source> = self.0.clone();
+        marks::remove(&source, false);
+    }
+}
+
 /// `FLECHE_TREE_ROUNDS` sets the number of rounds.
 #[test]
 fn what_a_watcher_marks_is_enough() {
@@ -312,13 +343,14 @@ fn what_a_watcher_marks_is_enough() {
         let root = temporary.path().canonicalize().unwrap().join("t");
         fs::create_dir(&root).unwrap();
         let files = Files::new(root.clone(), None);
-        files.trees().watched(vec![root.clone()]);
+        let watcher = Trusting::new(&root);
         let trees = all(&root);
         for step in 0..60 {
             for _ in 0..=dice.roll(3) {
-                change(&mut dice, &root, &mut |path| files.mark(path));
+                change(&mut dice, &root, &mut |path| files.trees().mark(path));
             }
             for tree in &trees {
+                assert_ne!(marks::watch_over(&root), 0, "{watcher:?}");
                 // A circle of links cannot be read.
                 match (files.tree_digest(tree), Files::new("/".into(), None).tree_digest(tree)) {
                     (Ok(ours), Ok(fresh)) => assert_eq!(ours, fresh, "round {round}, step {step}, {tree:?}"),
@@ -356,15 +388,16 @@ fn a_marked_tree_looks_at_nothing_else() {
     };
     assert_eq!(listed(), 51);
     assert_eq!(listed(), 51, "no watcher");
-    files.trees().watched(vec![root.join("d7")]);
+    let part = Trusting::new(&root.join("d7"));
     assert_eq!((listed(), listed()), (51, 51), "a part is not enough");
-    files.trees().watched(vec![root.canonicalize().unwrap()]);
+    drop(part);
+    let whole = Trusting::new(&root.canonicalize().unwrap());
     assert_eq!(listed(), 51, "what was missed before it came");
     assert_eq!(listed(), 0);
     fs::write(root.join("d7/f"), "1").unwrap();
-    files.mark(&root.join("d7/f"));
+    files.trees().mark(&root.join("d7/f"));
     assert_eq!(listed(), 1);
-    files.trees().watched(Vec::new());
+    drop(whole);
     assert_eq!(listed(), 51);
 }
 
