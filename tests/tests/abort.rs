@@ -4,8 +4,11 @@
 //! All that the engine depends on is compiled once more for this, which takes more than a minute of the processor in a fresh
 //! target directory: `cargo test -p fleche-tests --test abort -- --ignored` runs it.
 
-use std::path::{Path, PathBuf};
+mod scratch;
+
 use std::process::{Command, Output};
+
+use scratch::Scratch;
 
 /// `@` stands for what makes the two programs different.
 const PROGRAM: &str = r#"
@@ -106,57 +109,25 @@ fn main() {
 }
 "#;
 
-struct Programs {
-    root: tempfile::TempDir,
-    target: PathBuf,
-}
+struct Programs(Scratch);
 
 impl Programs {
     fn new() -> Self {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-        let test = std::env::current_exe().expect("this test");
-        let target = test.ancestors().nth(3).expect("target/debug/deps/test").to_path_buf();
-        let programs = Self { root: tempfile::tempdir().expect("a directory"), target };
         // Without debug information and optimisation: it is compiled more than it runs.
-        let manifest = format!(
-            "[package]\nname = \"aborting\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-             fleche = {{ path = '{}' }}\n\n[profile.dev]\npanic = \"abort\"\ndebug = false\nincremental = false\n",
-            workspace.join("engine").display()
-        );
-        programs.write("Cargo.toml", &manifest);
-        programs.write("src/bin/first.rs", &PROGRAM.replace('@', "1"));
-        programs.write("src/bin/second.rs", &PROGRAM.replace('@', "10"));
-        std::fs::copy(workspace.join("Cargo.lock"), programs.path("Cargo.lock")).expect("the lock file");
-        let built = programs.cargo(&["build", "--offline", "--quiet", "--bins"]);
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        programs
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.root.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-        std::fs::write(path, text).expect("a file");
-    }
-
-    fn cargo(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO"))
-            .args(arguments)
-            .current_dir(self.root.path())
-            .env("CARGO_TARGET_DIR", self.target.join("abort"))
-            .env_remove("RUSTFLAGS")
-            .output()
-            .expect("cargo")
+        let profile = "panic = \"abort\"\ndebug = false\nincremental = false\n";
+        let mut scratch = Scratch::package("aborting", Some(profile));
+        scratch.target.push("abort");
+        scratch.write("src/bin/first.rs", &PROGRAM.replace('@', "1"));
+        scratch.write("src/bin/second.rs", &PROGRAM.replace('@', "10"));
+        scratch.cargo(&["build", "--quiet", "--bins"], &[]);
+        Self(scratch)
     }
 
     fn start(&self, program: &str, what: &str) -> Output {
-        Command::new(self.target.join("abort/debug").join(program))
-            .arg(self.path("cache"))
+        Command::new(self.0.program(program))
+            .arg(self.0.path("cache"))
             .arg(what)
-            .arg(self.path("book"))
+            .arg(self.0.path("book"))
             .output()
             .expect("built")
     }
@@ -172,15 +143,15 @@ impl Programs {
 #[ignore = "compiles everything once more, which takes minutes"]
 fn a_program_that_aborts_on_panic_has_all_but_the_catching() {
     let programs = Programs::new();
-    programs.write("book", "one two");
+    programs.0.write("book", "one two");
     // Misses, hits, an edit that is cut off, one that is not, a revert.
     assert_eq!(programs.run("first", "parity"), ["parity runs", "words runs", "Ok(true)"]);
     assert_eq!(programs.run("first", "parity"), ["Ok(true)"]);
-    programs.write("book", "one two three four");
+    programs.0.write("book", "one two three four");
     assert_eq!(programs.run("first", "parity"), ["words runs", "parity runs", "Ok(true)"]);
-    programs.write("book", "un deux trois quatre");
+    programs.0.write("book", "un deux trois quatre");
     assert_eq!(programs.run("first", "parity"), ["words runs", "Ok(true)"]);
-    programs.write("book", "one two");
+    programs.0.write("book", "one two");
     assert_eq!(programs.run("first", "parity"), ["Ok(true)"]);
 
     // Another program over the same store has functions of the same names, and results of its own.
@@ -189,10 +160,10 @@ fn a_program_that_aborts_on_panic_has_all_but_the_catching() {
     assert_eq!(programs.run("second", "words"), ["Ok(20)"]);
 
     // A failure, which is not kept, and a parent that swallows it, which is not either.
-    std::fs::remove_file(programs.path("book")).expect("removed");
+    std::fs::remove_file(programs.0.path("book")).expect("removed");
     assert_eq!(programs.run("first", "careless"), ["careless runs", "words runs", "0"]);
     assert_eq!(programs.run("first", "words"), ["words runs", "Err(NotFound)"]);
-    programs.write("book", "one two");
+    programs.0.write("book", "one two");
     assert_eq!(programs.run("first", "careless"), ["careless runs", "2"]);
 
     // A panic ends the process. What was stored before is there, and nothing of the call that panicked.
@@ -203,7 +174,7 @@ fn a_program_that_aborts_on_panic_has_all_but_the_catching() {
     #[cfg(unix)]
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(6), "SIGABRT");
     assert_eq!(programs.run("first", "parity"), ["Ok(true)"]);
-    programs.write("book", "one two three");
+    programs.0.write("book", "one two three");
     assert_eq!(programs.run("first", "fragile"), ["fragile runs", "words runs", "Ok(3)"]);
     assert_eq!(programs.run("first", "fragile"), ["Ok(3)"]);
 

@@ -3,63 +3,34 @@
 //! Each case is a module with a cached function `f`; one build serves them all. `fleche-code` has the finer cases.
 
 mod code;
+mod scratch;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use code::CASES;
+use scratch::Scratch;
 
-/// The generated workspace, built into the directory that this test was built into.
-struct Project {
-    root: tempfile::TempDir,
-    target: PathBuf,
-}
+/// The generated workspace.
+struct Project(Scratch);
 
 impl Project {
     fn new() -> Self {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-        let test = std::env::current_exe().expect("this test");
-        let target = test.ancestors().nth(3).expect("target/debug/deps/test").to_path_buf();
-        let project = Self { root: tempfile::tempdir().expect("a directory"), target };
-        let engine = here.join("engine");
-        for (path, text) in code::files(&engine) {
-            project.write(&path, &text);
+        let scratch = Scratch::new();
+        for (path, text) in code::files(&scratch::engine()) {
+            scratch.write(&path, &text);
         }
-        std::fs::copy(here.join("Cargo.lock"), project.root.path().join("Cargo.lock"))
-            .expect("the lock file");
-        project
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.root.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-        std::fs::write(path, text).expect("a file");
+        Self(scratch)
     }
 
     /// Replaces one text by another in a file, both ways around if asked again with them swapped.
     fn edit(&self, path: &str, from: &str, to: &str) {
-        let old = std::fs::read_to_string(self.path(path)).expect("a file");
+        let old = std::fs::read_to_string(self.0.path(path)).expect("a file");
         assert_eq!(old.matches(from).count(), 1, "{path} has `{from}` once");
-        self.write(path, &old.replacen(from, to, 1));
+        self.0.write(path, &old.replacen(from, to, 1));
     }
 
     fn cargo(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-        let output = Command::new(env!("CARGO"))
-            .args(arguments)
-            .args(["--offline", "--quiet"])
-            .current_dir(self.root.path())
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env_remove("RUSTFLAGS")
-            .envs(environment.iter().copied())
-            .output()
-            .expect("cargo");
-        assert!(output.status.success(), "cargo {arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
+        self.0.cargo(&[&arguments[..1], &["--quiet"], &arguments[1..]].concat(), environment)
     }
 
     /// Builds and runs the program, which prints the code digest of each cached function.
@@ -122,8 +93,8 @@ fn keys_move_with_the_code_and_with_nothing_else() {
     // Comments, layout and unrelated items, in every file.
     for case in CASES {
         let path = format!("app/src/{}.rs", case.name);
-        let old = std::fs::read_to_string(project.path(&path)).expect("a file");
-        project.write(
+        let old = std::fs::read_to_string(project.0.path(&path)).expect("a file");
+        project.0.write(
             &path,
             &format!("//! About.\n/* more */\n\n{old}\n/// Idle.\n#[allow(dead_code)]\nfn idle() {{}}\n"),
         );

@@ -10,6 +10,7 @@
 mod model;
 #[path = "versions/program.rs"]
 mod program;
+mod scratch;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use model::{Model, Observed, Outcome};
 use program::{FILES, NODES, Node, Version};
+use scratch::Scratch;
 
 const VERSIONS: usize = 5;
 
@@ -96,50 +98,11 @@ impl Drop for Process {
     }
 }
 
-/// Where programs are compiled, one after the other.
-struct Workshop {
-    root: tempfile::TempDir,
-    target: PathBuf,
-}
-
-impl Workshop {
-    fn new() -> Self {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-        let test = std::env::current_exe().expect("this test");
-        let target = test.ancestors().nth(3).expect("target/debug/deps/test").to_path_buf();
-        let root = tempfile::tempdir().expect("a directory");
-        let manifest = format!(
-            "[package]\nname = \"versions\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-             fleche = {{ path = '{}' }}\n\n[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 1\n",
-            workspace.join("engine").display()
-        );
-        std::fs::create_dir(root.path().join("src")).expect("a directory");
-        std::fs::write(root.path().join("Cargo.toml"), manifest).expect("a file");
-        std::fs::copy(workspace.join("Cargo.lock"), root.path().join("Cargo.lock")).expect("the lock file");
-        Self { root, target }
-    }
-
-    fn compile(&self, version: &Version, to: &Path) {
-        std::fs::write(self.root.path().join("src/main.rs"), version.source()).expect("a file");
-        let output = Command::new(env!("CARGO"))
-            .args(["build", "--offline", "--quiet"])
-            .current_dir(self.root.path())
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env_remove("RUSTFLAGS")
-            .output()
-            .expect("cargo");
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stderr),
-            version.functions()
-        );
-        std::fs::copy(
-            self.target.join("debug").join(format!("versions{}", std::env::consts::EXE_SUFFIX)),
-            to,
-        )
-        .expect("a program");
-    }
+/// Compiles a version.
+fn compile(workshop: &Scratch, version: &Version, to: &Path) {
+    workshop.write("src/main.rs", &version.source());
+    workshop.cargo(&["build", "--quiet"], &[]);
+    std::fs::copy(workshop.program("versions"), to).expect("a program");
 }
 
 /// Several versions of a program, the files they read and the store they share.
@@ -156,7 +119,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(seed: u64, rng: &mut Rng, workshop: &Workshop) -> Self {
+    fn new(seed: u64, rng: &mut Rng, workshop: &Scratch) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let mut versions = vec![Version::first(rng)];
         while versions.len() < VERSIONS {
@@ -164,8 +127,8 @@ impl Shared {
         }
         let mut binaries = Vec::new();
         for (v, version) in versions.iter().enumerate() {
-            let binary = workshop.root.path().join(format!("version-{seed}-{v}"));
-            workshop.compile(version, &binary);
+            let binary = workshop.path(&format!("version-{seed}-{v}"));
+            compile(workshop, version, &binary);
             binaries.push(binary);
         }
         let processes = binaries.iter().map(|_| None).collect();
@@ -265,7 +228,7 @@ impl Shared {
 fn versions_of_a_program_share_a_store_and_nothing_else() {
     let seed = setting("FLECHE_ORACLE_SEED", 1);
     let steps = setting("FLECHE_ORACLE_STEPS", 400);
-    let workshop = Workshop::new();
+    let workshop = Scratch::package("versions", None);
     for seed in seed..seed + setting("FLECHE_ORACLE_PROGRAMS", 1) {
         let mut rng = Rng::with_seed(seed);
         let mut shared = Shared::new(seed, &mut rng, &workshop);
