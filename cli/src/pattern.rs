@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobMatcher};
+use fleche::pattern::{Part, alternatives};
 
 use crate::path::{is_below, on_disk};
 use crate::work::BESIDE;
@@ -26,31 +26,8 @@ pub const TEMPORARY: &str = ".fleche-tmp-";
 pub struct Pattern {
     text: String,
     /// One list of components for each way to choose from the braces.
-    alternatives: Vec<Vec<Component>>,
+    alternatives: Vec<Vec<Part>>,
     literal: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Component {
-    Literal(String),
-    Wild {
-        matcher: GlobMatcher,
-        dotted: bool,
-    },
-    /// `**`.
-    Any,
-}
-
-impl Component {
-    fn matches(&self, name: &str) -> bool {
-        match self {
-            Component::Literal(literal) => literal == name,
-            Component::Wild { matcher, dotted } => {
-                (*dotted || !name.starts_with('.')) && matcher.is_match(name)
-            }
-            Component::Any => !name.starts_with('.'),
-        }
-    }
 }
 
 impl Pattern {
@@ -58,10 +35,10 @@ impl Pattern {
     pub fn new(text: &str) -> Result<Pattern, String> {
         let literal = !text.contains(['*', '?', '[', '{']);
         let alternatives = if literal {
-            vec![text.split('/').map(|name| Component::Literal(name.to_owned())).collect()]
+            vec![text.split('/').map(|name| Part::Literal(name.to_owned())).collect()]
         } else {
-            let texts = braces(text)?;
-            texts.iter().map(|text| text.split('/').map(component).collect()).collect::<Result<_, _>>()?
+            let texts = alternatives(text)?;
+            texts.iter().map(|text| text.split('/').map(Part::new).collect()).collect::<Result<_, _>>()?
         };
         Ok(Pattern { text: text.to_owned(), alternatives, literal })
     }
@@ -99,10 +76,7 @@ impl Pattern {
         let names: Vec<&str> = directory.split('/').collect();
         self.alternatives.iter().any(|components| {
             components.len() > names.len()
-                && components
-                    .iter()
-                    .zip(&names)
-                    .all(|pair| matches!(pair, (Component::Literal(a), b) if a == b))
+                && components.iter().zip(&names).all(|pair| matches!(pair, (Part::Literal(a), b) if a == b))
         })
     }
 
@@ -154,61 +128,14 @@ pub fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn component(text: &str) -> Result<Component, String> {
-    if text == "**" {
-        return Ok(Component::Any);
-    }
-    if text.contains("**") {
-        return Err("`**` must stand alone between slashes".to_owned());
-    }
-    if !text.contains(['*', '?', '[']) {
-        return Ok(Component::Literal(text.to_owned()));
-    }
-    let glob = GlobBuilder::new(text)
-        .literal_separator(true)
-        .backslash_escape(false)
-        .build()
-        .map_err(|error| error.kind().to_string())?;
-    Ok(Component::Wild { matcher: glob.compile_matcher(), dotted: text.starts_with('.') })
-}
-
-/// All texts that `{a,b}` stands for; braces may nest.
-fn braces(text: &str) -> Result<Vec<String>, String> {
-    let Some(open) = text.find('{') else {
-        return Ok(vec![text.to_owned()]);
-    };
-    let (mut depth, mut start, mut choices) = (0, open + 1, Vec::new());
-    for (at, c) in text.char_indices().skip_while(|(at, _)| *at < open) {
-        match c {
-            '{' => depth += 1,
-            ',' if depth == 1 => {
-                choices.push(&text[start..at]);
-                start = at + 1;
-            }
-            '}' if depth == 1 => {
-                choices.push(&text[start..at]);
-                let (before, after) = (&text[..open], &text[at + 1..]);
-                let mut all = Vec::new();
-                for choice in choices {
-                    all.extend(braces(&format!("{before}{choice}{after}"))?);
-                }
-                return Ok(all);
-            }
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    Err("`{` without `}`".to_owned())
-}
-
-fn matches(components: &[Component], names: &[&str]) -> bool {
+fn matches(components: &[Part], names: &[&str]) -> bool {
     match (components, names) {
         ([], []) => true,
-        ([Component::Any, rest @ ..], _) => {
+        ([Part::Any, rest @ ..], _) => {
             matches(rest, names)
                 || names
                     .split_first()
-                    .is_some_and(|(name, names)| Component::Any.matches(name) && matches(components, names))
+                    .is_some_and(|(name, names)| Part::Any.matches(name) && matches(components, names))
         }
         ([component, rest @ ..], [name, names @ ..]) => component.matches(name) && matches(rest, names),
         _ => false,
@@ -216,13 +143,13 @@ fn matches(components: &[Component], names: &[&str]) -> bool {
 }
 
 /// Whether something below the directory `names` could match.
-fn reaches(components: &[Component], names: &[&str]) -> bool {
+fn reaches(components: &[Part], names: &[&str]) -> bool {
     match (components, names) {
         ([], _) => false,
         (_, []) => true,
-        ([Component::Any, rest @ ..], [name, names @ ..]) => {
+        ([Part::Any, rest @ ..], [name, names @ ..]) => {
             reaches(rest, &[&[*name], names].concat())
-                || (Component::Any.matches(name) && reaches(components, names))
+                || (Part::Any.matches(name) && reaches(components, names))
         }
         ([component, rest @ ..], [name, names @ ..]) => component.matches(name) && reaches(rest, names),
     }
@@ -240,19 +167,19 @@ fn join(directory: &str, name: &str) -> String {
 fn walk(
     root: &Path,
     directory: &str,
-    components: &[Component],
+    components: &[Part],
     enter: &dyn Fn(&str) -> bool,
     ancestors: &mut Vec<(u64, u64)>,
     found: &mut Vec<String>,
 ) -> io::Result<()> {
     let Some((first, rest)) = components.split_first() else { return Ok(()) };
-    if let Component::Literal(name) = first {
+    if let Part::Literal(name) = first {
         // Also takes in `..` and the root of an absolute path, which no listing shows.
         let path =
             if name.is_empty() && directory.is_empty() { "/".to_owned() } else { join(directory, name) };
         return visit(root, &path, rest, enter, ancestors, found);
     }
-    if let Component::Any = first {
+    if let Part::Any = first {
         walk(root, directory, rest, enter, ancestors, found)?;
     }
     let place = if directory.is_empty() { root.to_owned() } else { root.join(directory) };
@@ -263,11 +190,11 @@ fn walk(
         let path = join(directory.trim_end_matches('/'), &name);
         match first {
             // `**` at the end takes all files; otherwise it stays in force below.
-            Component::Any if rest.is_empty() => {
+            Part::Any if rest.is_empty() => {
                 visit(root, &path, &[], enter, ancestors, found)?;
                 visit(root, &path, components, enter, ancestors, found)?;
             }
-            Component::Any => visit(root, &path, components, enter, ancestors, found)?,
+            Part::Any => visit(root, &path, components, enter, ancestors, found)?,
             _ => visit(root, &path, rest, enter, ancestors, found)?,
         }
     }
@@ -277,7 +204,7 @@ fn walk(
 fn visit(
     root: &Path,
     path: &str,
-    rest: &[Component],
+    rest: &[Part],
     enter: &dyn Fn(&str) -> bool,
     ancestors: &mut Vec<(u64, u64)>,
     found: &mut Vec<String>,

@@ -66,6 +66,8 @@ mod named;
 mod overlay;
 mod paths;
 #[doc(hidden)]
+pub mod pattern;
+#[doc(hidden)]
 pub mod private;
 pub mod recorded;
 mod registry;

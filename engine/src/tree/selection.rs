@@ -6,10 +6,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
 use smallvec::SmallVec;
 
 use crate::input::{bytes_path, path_bytes, wants_directory};
+use crate::pattern::{self, Part};
 
 /// A directory and what counts in it. The path is absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -156,28 +156,20 @@ pub(crate) fn describe(name: &[u8]) -> String {
 #[derive(Debug)]
 pub(crate) struct Pattern(Vec<Vec<Part>>);
 
-#[derive(Debug)]
-enum Part {
-    /// `**`.
-    Any,
-    Name {
-        matcher: GlobMatcher,
-        dotted: bool,
-    },
-}
-
 /// How far a path has come in a pattern: alternative and part.
 pub(crate) type States = SmallVec<[(u16, u16); 4]>;
 
 impl Pattern {
     pub(crate) fn new(pattern: &str) -> io::Result<Self> {
-        let compile = |text: String| text.split('/').filter(|part| !part.is_empty()).map(part).collect();
+        let refused = |why: String| invalid(format!("the pattern `{pattern}`: {why}"));
+        let compile = |text: String| text.split('/').filter(|part| !part.is_empty()).map(Part::new).collect();
+        let texts = pattern::alternatives(pattern).map_err(refused)?;
         let mut alternatives: Vec<Vec<Part>> =
-            braces(pattern)?.into_iter().map(compile).collect::<io::Result<_>>()?;
+            texts.into_iter().map(compile).collect::<Result<_, _>>().map_err(refused)?;
         for parts in &mut alternatives {
             // `a/**` is what lies below `a`, without `a`.
             if let Some(Part::Any) = parts.last() {
-                parts.push(part("*")?);
+                parts.push(Part::new("*").map_err(refused)?);
             }
         }
         if u16::try_from(alternatives.len().max(alternatives.iter().map(Vec::len).max().unwrap_or(0)))
@@ -199,13 +191,12 @@ impl Pattern {
 
     /// Past a name; nothing left means that neither it nor anything below it matches.
     pub(crate) fn step(&self, from: &States, name: &OsStr) -> States {
-        let hidden = name.as_encoded_bytes().first() == Some(&b'.');
         let mut states = States::new();
         for (alternative, at) in from {
             match self.0[usize::from(*alternative)].get(usize::from(*at)) {
-                Some(Part::Any) if !hidden => self.enter(&mut states, (*alternative, *at)),
-                Some(Part::Name { matcher, dotted }) if (*dotted || !hidden) && matcher.is_match(name) => {
-                    self.enter(&mut states, (*alternative, at + 1));
+                Some(part) if part.matches(name) => {
+                    let next = if matches!(part, Part::Any) { *at } else { at + 1 };
+                    self.enter(&mut states, (*alternative, next));
                 }
                 _ => {}
             }
@@ -241,48 +232,6 @@ fn number(at: usize) -> u16 {
 
 fn invalid(message: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message.into())
-}
-
-fn part(text: &str) -> io::Result<Part> {
-    if text == "**" {
-        return Ok(Part::Any);
-    }
-    if text.contains("**") {
-        return Err(invalid(format!("`**` must stand alone between slashes, not in `{text}`")));
-    }
-    let glob = GlobBuilder::new(text)
-        .literal_separator(true)
-        .backslash_escape(false)
-        .build()
-        .map_err(|error| invalid(error.to_string()))?;
-    Ok(Part::Name { matcher: glob.compile_matcher(), dotted: text.starts_with('.') })
-}
-
-/// All texts that `{a,b}` stands for; braces may nest.
-fn braces(text: &str) -> io::Result<Vec<String>> {
-    let Some(open) = text.find('{') else { return Ok(vec![text.to_owned()]) };
-    let (mut depth, mut start, mut choices) = (0, open + 1, Vec::new());
-    for (at, c) in text.char_indices().skip_while(|(at, _)| *at < open) {
-        match c {
-            '{' => depth += 1,
-            ',' if depth == 1 => {
-                choices.push(&text[start..at]);
-                start = at + 1;
-            }
-            '}' if depth == 1 => {
-                choices.push(&text[start..at]);
-                let (before, after) = (&text[..open], &text[at + 1..]);
-                let mut all = Vec::new();
-                for choice in choices {
-                    all.extend(braces(&format!("{before}{choice}{after}"))?);
-                }
-                return Ok(all);
-            }
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    Err(invalid("the pattern has `{` without `}`"))
 }
 
 /// A pattern's directory, as written, and what is matched below it.
