@@ -10,33 +10,34 @@
 //! A call's identity is sealed before its body runs. A body's frame is popped on every way out, and a result
 //! enters the store only from an untainted frame whose revision is whole.
 
+mod kept;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use fleche_store::{
-    Argument, Bytes, CallId, CallKey, Dependency, Edge, Identity, Record, TypeFingerprint, ValueDigest,
-};
+use fleche_store::{Bytes, CallId, CallKey, TypeFingerprint, ValueDigest};
 use smallvec::SmallVec;
 
 use crate::code;
 use crate::demand::{self, Demand, Effort};
-use crate::events::{Event, Fate, Progress};
+use crate::events::{Fate, Progress};
 use crate::fingerprint;
 use crate::flight::Flight;
-use crate::frame::{Dep, Frame, Purpose, Seen, Taint};
-use crate::graph::{Hit, Memo, NodeId};
+use crate::frame::{Dep, Frame, Purpose, Taint};
+use crate::graph::{Hit, NodeId};
 use crate::marks;
 use crate::recorded;
 use crate::registry::Definition;
-use crate::rerun::{Found, Ran};
 use crate::restore;
-use crate::revision::Apart;
 use crate::thread::{self, Active, Activity, Place};
-use crate::value::{self, Archived, Outcome, Value, View};
+use crate::value::{self, Outcome, Value, View};
+
+pub(crate) use self::kept::now_ms;
+use self::kept::{keep, name_of, start_over, uncached};
 
 /// Kept arguments too large for a record lie in the store under this fingerprint.
 pub(crate) const ARGUMENT: TypeFingerprint = TypeFingerprint(0x666c_6563_6865_4152);
@@ -459,161 +460,4 @@ fn pop(depth: usize, took: Duration) -> Frame {
         }
         frame
     })
-}
-
-/// Reports a run whose result is not kept, and forgets what was known: it does not stand for this run.
-fn uncached(place: &Place, call: &Call, kept: &[Option<Vec<u8>>], forced: bool) {
-    place.revision.set_failed(place.cache.number(), call.id);
-    if forced {
-        note_rerun(Ran { call: call.id, name: name_of(call, kept), found: Found::NotKept });
-    }
-    place.cache.events().report(Fate::Uncached, || Event {
-        call: call.id,
-        function: (*call.function).into(),
-        arguments: arguments_of(kept),
-        fate: Fate::Uncached,
-    });
-}
-
-/// Kept arguments as text for people.
-fn arguments_of(kept: &[Option<Vec<u8>>]) -> String {
-    let arguments: Vec<String> =
-        kept.iter().map(|bytes| bytes.as_deref().map_or_else(|| "…".into(), restore::show)).collect();
-    arguments.join(", ")
-}
-
-fn name_of(call: &Call, kept: &[Option<Vec<u8>>]) -> String {
-    recorded::shown(&call.function, &arguments_of(kept))
-}
-
-/// Tells the rerun that this thread is in.
-fn note_rerun(ran: Ran) {
-    thread::with(|thread| {
-        if let Some(reruns) = &thread.rerun {
-            reruns.lock().note(ran);
-        }
-    });
-}
-
-/// Calls the function again, from its kept arguments, if inputs changed under a top-level call.
-fn start_over<O: Outcome>(
-    place: &Place,
-    call: &Call,
-    key: CallKey,
-    definition: Option<&'static Definition>,
-    kept: &[Option<Vec<u8>>],
-) -> Option<View<O::Value>> {
-    let held = thread::with(|thread| thread.frozen.is_some());
-    if !place.top || held {
-        return None;
-    }
-    let arguments = kept.iter().cloned().collect::<Option<Vec<_>>>()?;
-    let again = thread::with(|thread| {
-        thread.restarts += 1;
-        thread.restarts <= MOST_RESTARTS
-    });
-    let view = again.then(|| {
-        catch_unwind(AssertUnwindSafe(|| (definition?.recall?)(&mut restore::Arguments::new(&arguments))))
-            .ok()
-            .flatten()?;
-        Subject { call: call.clone(), key, bytes: None }.look::<O::Value>()
-    });
-    thread::with(|thread| thread.restarts -= 1);
-    view.flatten()
-}
-
-/// Stores a result and its record, answers the caller, and makes the memo.
-#[expect(clippy::too_many_arguments, reason = "all that a run leaves behind, each used once")]
-fn keep(
-    place: &Place,
-    call: &Call,
-    key: CallKey,
-    archived: Archived,
-    seen: &[Seen],
-    kept: SmallVec<[Option<Vec<u8>>; 4]>,
-    meta: Vec<(String, String)>,
-    forced: bool,
-) -> Bytes {
-    let Archived { stored, bytes } = archived;
-    let node = place.graph.node(call.id);
-    // Only whoever follows the events wants to know; a look into the store is not free.
-    let before = if place.cache.events().are_followed() {
-        match place.graph.memo(node) {
-            Some(memo) => Some(memo.result.digest),
-            None => {
-                place.cache.ask(|store| store.newest(&call.id)).flatten().map(|record| record.result.digest)
-            }
-        }
-    } else {
-        None
-    };
-    let files = place.cache.files();
-    let trace = seen
-        .iter()
-        .map(|Seen { dep, observed }| {
-            let dependency = match dep {
-                Dep::Input(input) => files.dependency(*input),
-                Dep::Call(call) => Dependency::Call(*call),
-            };
-            Edge { dependency, observed: *observed }
-        })
-        .collect();
-    let mut kept = kept.into_iter();
-    let mut arguments = Vec::with_capacity(call.arguments.len());
-    for (name, digest) in &call.arguments {
-        let mut encoded = kept.next().flatten();
-        if let Some(bytes) = encoded.take_if(|bytes| bytes.len() > INLINE) {
-            place.cache.ask(|store| store.put_value(*digest, ARGUMENT, &bytes));
-        }
-        arguments.push(Argument { name: name.to_string(), digest: *digest, encoded });
-    }
-    let record = Record {
-        identity: Identity {
-            function: call.function.to_string(),
-            package: call.package.to_string(),
-            module: call.module.to_string(),
-            arguments,
-        },
-        key,
-        trace,
-        result: stored,
-        meta,
-        created_ms: now_ms(),
-        clock: 0,
-    };
-    let links = place.graph.links_of(seen);
-    let found = forced.then(|| demand::judge_rerun(place, call.id, &record, &links));
-    if place.cache.ask(|store| store.put_result(&record, &bytes)).is_some() {
-        place.cache.events().tell(|| Progress::Stored {
-            call: call.id,
-            name: recorded::shown(&call.function, &recorded::shown_arguments(&record)),
-            bytes: bytes.len(),
-        });
-    }
-    thread::record(Dep::Call(call.id), stored.digest.digest());
-    let bytes = Bytes::owned(bytes);
-    let memo = Memo { key, result: stored, links, value: Some(bytes.clone()) };
-    place.graph.install(node, memo, true, &place.revision);
-    if place.graph.diverged(&place.revision) {
-        place.revision.set_apart(place.cache.number(), call.id, Apart { key, result: stored, ran: true });
-    }
-    let fate = Fate::Ran { changed: before != Some(stored.digest) };
-    place.cache.events().report(fate, || demand::event(call.id, &record.identity, fate));
-    if let Some(found) = found {
-        let name = recorded::shown(&record.identity.function, &recorded::shown_arguments(&record));
-        note_rerun(Ran { call: call.id, name, found });
-        if matches!(found, Found::Nondeterministic { .. }) {
-            let fate = Fate::Nondeterministic;
-            place.cache.events().report(fate, || demand::event(call.id, &record.identity, fate));
-        }
-    }
-    bytes
-}
-
-pub(crate) fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .unwrap_or_default()
 }

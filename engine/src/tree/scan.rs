@@ -3,25 +3,29 @@
 //! A directory is one job: it is listed, its entries are asked for their stamps, and those that moved are read. Digests
 //! are then made from the leaves up; where all entries are what they were, so is the directory's digest.
 
+mod assemble;
+mod update;
+
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use fleche_store::Digest;
-use foldhash::{HashMap, HashSet};
 use parking_lot::{Condvar, Mutex};
 
 use super::ignores::{self, Ignores};
 use super::selection::{Pattern, Rule, Selection, States, Walk};
-use super::{DIRECTORY, Directory, EXECUTABLE, Entry, FILE, LINK, NONE, PASSAGE, SPECIAL, Snapshot};
+use super::{DIRECTORY, EXECUTABLE, Entry, FILE, LINK, NONE, PASSAGE, SPECIAL, Snapshot};
 use crate::files::{Base, Files};
 use crate::input::{self, absent, is_absence, path_bytes};
 use crate::overlay::Shade;
 use crate::stamp::Stamp;
 use crate::system::{Folder, Kind, Status};
+
+pub(super) use self::update::update;
 
 /// A tree as it was just seen.
 pub(super) struct Scanned {
@@ -97,95 +101,6 @@ pub(super) fn scan(files: &Files, selection: &Selection, before: Option<&Snapsho
     scan.queue.lock().next = 1;
     scan.run(vec![root])?;
     Ok(scan.assemble(None))
-}
-
-/// Looks at what the marks may have changed. `None` if that cannot be told from the marks alone.
-pub(super) fn update(
-    files: &Files,
-    selection: &Selection,
-    before: &Snapshot,
-    marks: &[PathBuf],
-) -> Option<io::Result<Scanned>> {
-    // Links may lead out of what is watched, and then no mark tells of a change.
-    if selection.walk().follow || before.directories.is_empty() || before.reaches_out(selection) {
-        return None;
-    }
-    let scan = match Scan::new(files, selection, Some(before)) {
-        Ok(scan) => scan,
-        Err(error) => return Some(Err(error)),
-    };
-    // Each directory once, the whole of it if any mark asks for that.
-    let mut shallow: HashMap<u32, bool> = HashMap::default();
-    for mark in marks {
-        let below = mark.strip_prefix(&selection.base).ok()?;
-        let names: Vec<&OsStr> = below.components().map(Component::as_os_str).collect();
-        let (last, way) = names.split_last()?;
-        let mut at = 0_u32;
-        for name in way {
-            match before.child(at, name) {
-                Some(child) => at = child,
-                // Below something that was not entered: its own appearance is marked, or it does not count.
-                None => break,
-            }
-        }
-        let ignores = ignores::NAMES.iter().any(|name| *last == *name) && selection.walk().ignored;
-        *shallow.entry(at).or_default() |= ignores;
-        if let Some(child) = before.child(at, last) {
-            // A directory of that name may be another one by now.
-            *shallow.entry(child).or_default() |= true;
-        }
-    }
-    let mut jobs = Vec::new();
-    for (index, deep) in shallow {
-        match scan.known(before, index, deep) {
-            Ok(Some(job)) => jobs.push(job),
-            Ok(None) => return None,
-            Err(error) => return Some(Err(error)),
-        }
-    }
-    // What lies below a directory that is looked at as a whole is looked at with it.
-    let deep: HashSet<u32> = jobs.iter().filter(|job| job.deep).map(|job| job.index).collect();
-    jobs.retain(|job| {
-        let mut above = job.parent;
-        while above != NONE {
-            if deep.contains(&above) {
-                return false;
-            }
-            above = before.directories[above as usize].parent;
-        }
-        true
-    });
-    scan.queue.lock().next = u32::try_from(before.directories.len()).ok()?;
-    // Left-overs of earlier updates are swept out by looking at everything.
-    if before.directories.len() > 2 * before.reachable() + 1000 {
-        return None;
-    }
-    Some(scan.run(jobs).map(|()| scan.assemble(Some(before))))
-}
-
-impl Snapshot {
-    fn child(&self, directory: u32, name: &OsStr) -> Option<u32> {
-        let entries = &self.directories.get(directory as usize)?.entries;
-        let at = entries.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?;
-        (entries[at].child != NONE).then_some(entries[at].child)
-    }
-
-    fn reachable(&self) -> usize {
-        let mut count = 0;
-        let mut ahead = vec![0_u32];
-        while let Some(at) = ahead.pop() {
-            count += 1;
-            let entries = &self.directories[at as usize].entries;
-            ahead.extend(entries.iter().map(|entry| entry.child).filter(|child| *child != NONE));
-        }
-        count
-    }
-
-    /// Whether it depends on what links lead to.
-    fn reaches_out(&self, selection: &Selection) -> bool {
-        let follows = selection.contents && selection.rule != Rule::Everything;
-        follows && self.directories.iter().any(|d| d.entries.iter().any(|entry| entry.kind == LINK))
-    }
 }
 
 impl<'a> Scan<'a> {
@@ -614,87 +529,6 @@ impl<'a> Scan<'a> {
             },
             Kind::Special(what) => Seen::Special(what),
         }))
-    }
-
-    /// Makes the snapshot from what was looked at, and from the one before where only a part was.
-    fn assemble(self, kept: Option<&Snapshot>) -> Scanned {
-        let contents = self.selection.contents;
-        let queue = self.queue.into_inner();
-        let count = queue.next as usize;
-        let mut listed: Vec<Option<Listed>> = Vec::new();
-        listed.resize_with(count, || None);
-        for (index, list) in queue.done {
-            listed[index as usize] = Some(list);
-        }
-        let known = |index: usize| kept.and_then(|kept| kept.directories.get(index));
-        // What is above a directory that was looked at gets another digest with it.
-        let mut above: HashSet<u32> = HashSet::default();
-        for (index, list) in listed.iter().enumerate() {
-            let parent = match (list, known(index)) {
-                (Some(Some((parent, _))), _) => *parent,
-                (Some(None), Some(known)) => known.parent,
-                (None, _) | (Some(None), None) => continue,
-            };
-            let mut at = parent;
-            while at != NONE && above.insert(at) {
-                at = match &listed[at as usize] {
-                    Some(Some((parent, _))) => *parent,
-                    _ => known(at as usize).map_or(NONE, |known| known.parent),
-                };
-            }
-        }
-        let empty =
-            || Arc::new(Directory { parent: NONE, entries: Vec::new(), digest: absent(), holds: false });
-        let mut directories: Vec<Arc<Directory>> = vec![empty(); count];
-        let mut gone = vec![false; count];
-        for index in (0..count).rev() {
-            let (parent, mut entries) = match listed[index].take() {
-                Some(Some(list)) => list,
-                Some(None) => {
-                    gone[index] = true;
-                    continue;
-                }
-                None => match known(index) {
-                    Some(known) if above.contains(&u32::try_from(index).unwrap_or(NONE)) => {
-                        (known.parent, known.entries.clone())
-                    }
-                    Some(known) => {
-                        directories[index] = known.clone();
-                        continue;
-                    }
-                    None => continue,
-                },
-            };
-            entries.retain_mut(|entry| {
-                if entry.child == NONE {
-                    return true;
-                }
-                let child = entry.child as usize;
-                entry.content = directories[child].digest;
-                !gone[child] && (entry.kind == DIRECTORY || directories[child].holds)
-            });
-            let holds = !entries.is_empty();
-            let before = self.before.and_then(|before| before.directories.get(index));
-            let same = |before: &&Arc<Directory>| {
-                before.entries.len() == entries.len()
-                    && before
-                        .entries
-                        .iter()
-                        .zip(&entries)
-                        .all(|(a, b)| a.content == b.content && a.kind == b.kind && a.name == b.name)
-            };
-            let mut directory = Directory { parent, entries: Vec::new(), digest: absent(), holds };
-            let digest = before.filter(same).map(|before| before.digest);
-            directory.entries = entries;
-            directory.digest = digest.unwrap_or_else(|| directory.compute(contents));
-            directories[index] = Arc::new(directory);
-        }
-        let snapshot = Snapshot {
-            digest: directories.first().map_or_else(absent, |root| root.digest),
-            root: Some(Kind::Directory),
-            directories,
-        };
-        Scanned { snapshot, read: self.read.into_inner() }
     }
 }
 
