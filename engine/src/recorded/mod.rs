@@ -219,6 +219,20 @@ struct Traces {
     links: Vec<(Dependency, Link)>,
 }
 
+/// All calls first: links to what is among them then lead there.
+fn graph_of(traces: Vec<Traces>) -> Graph {
+    let mut graph = Graph::default();
+    for Traces { call, .. } in &traces {
+        graph.add_call(call.clone());
+    }
+    for Traces { call, links } in traces {
+        for (dependency, link) in links {
+            graph.link(call.id, &dependency, link);
+        }
+    }
+    graph
+}
+
 impl Recorded {
     /// The graph of a store. A call depends on whatever any of its kept records names: when a file goes back to an
     /// earlier content, an older record is the one that holds.
@@ -322,7 +336,6 @@ impl Recorded {
     ///
     /// If the store cannot be read.
     pub fn dependencies(&self, of: impl IntoIterator<Item = CallId>) -> Result<Graph> {
-        let mut graph = Graph::default();
         let mut open: Vec<CallId> = of.into_iter().collect();
         open.reverse();
         let mut seen: HashSet<CallId> = open.iter().copied().collect();
@@ -336,15 +349,9 @@ impl Recorded {
                     open.push(*callee);
                 }
             }
-            graph.add_call(found.call.clone());
             traces.push(found);
         }
-        for Traces { call, links } in traces {
-            for (dependency, link) in links {
-                graph.link(call.id, &dependency, link);
-            }
-        }
-        Ok(graph)
+        Ok(graph_of(traces))
     }
 
     /// Everything. Reads all records.
@@ -360,20 +367,12 @@ impl Recorded {
         })?;
         let mut all: Vec<_> = by_call.into_iter().collect();
         all.sort_unstable_by_key(|(call, _)| *call);
-        let mut graph = Graph::default();
-        let mut traces = Vec::with_capacity(all.len());
-        for (call, mut records) in all {
+        let traces = all.into_iter().map(|(call, mut records)| {
             records.sort_by_key(|record| std::cmp::Reverse(record.clock));
-            let found = self.merge(call, &records);
-            graph.add_call(found.call.clone());
-            traces.push(found);
-        }
-        for Traces { call, links } in traces {
-            for (dependency, link) in links {
-                graph.link(call.id, &dependency, link);
-            }
-        }
-        Ok(graph)
+            self.merge(call, &records)
+        });
+        let traces = traces.collect();
+        Ok(graph_of(traces))
     }
 
     fn traces(&self, call: CallId) -> Result<Traces> {
