@@ -16,6 +16,7 @@ use fleche_store::{CodeDigest, Digest, Record, Store};
 use crate::environment::{self, Outer, ROOT_VARIABLE};
 use crate::interrupt::Interrupt;
 use crate::manifest::At;
+use crate::observed::Observed;
 use crate::plan::{Expanded, Plan, Task, TaskId};
 use crate::process::{Capture, Ended, Job, run};
 use crate::produced::Produced;
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub work: &'a Work,
     /// Ends the tasks.
     pub interrupt: &'a Interrupt,
+    /// Where it is noted what each task read, if somebody wants to know.
+    pub observed: Option<&'a Observed>,
 }
 
 /// What became of a task.
@@ -142,12 +145,13 @@ impl Context<'_> {
         self.plan.root.join(path)
     }
 
-    /// Brings a task up to date; with `force` it runs whatever the records say. `before` is told when it is going to run, `line`
-    /// each line that it writes.
+    /// Brings a task up to date; with `force` it runs whatever the records say. `cancel` ends it early. `before` is told
+    /// when it is going to run, `line` each line that it writes.
     pub fn bring_up_to_date(
         &self,
         id: TaskId,
         force: bool,
+        cancel: &Interrupt,
         before: &dyn Fn(&Prepared),
         line: &dyn Fn(&str),
     ) -> Outcome {
@@ -161,7 +165,7 @@ impl Context<'_> {
         };
         let body = || {
             before(&prepared);
-            self.run(id, &prepared, line)
+            self.run(id, &prepared, cancel, line)
         };
         if !task.is_cached() {
             return match body() {
@@ -230,10 +234,19 @@ impl Context<'_> {
     }
 
     /// The body of the task's call.
-    fn run(&self, id: TaskId, prepared: &Prepared, line: &dyn Fn(&str)) -> Result<Run, Failure> {
+    fn run(
+        &self,
+        id: TaskId,
+        prepared: &Prepared,
+        cancel: &Interrupt,
+        line: &dyn Fn(&str),
+    ) -> Result<Run, Failure> {
         let task = &self.plan.tasks[id];
         let root = &self.plan.root;
         let message = |error: io::Error| Failure::Message(error.to_string());
+        if let Some(observed) = self.observed {
+            observed.begin(id);
+        }
         let mut seen = Vec::new();
         for path in &prepared.inputs.files {
             let place = self.place(path);
@@ -246,6 +259,9 @@ impl Context<'_> {
                 }
                 Err(error) => return Err(Failure::Message(format!("input {path} cannot be read: {error}"))),
             }
+        }
+        if let Some(observed) = self.observed {
+            observed.note(id, seen.iter().map(|(path, _, digest, executable)| (*path, *digest, *executable)));
         }
         let scratch = self.work.scratch().map_err(message)?;
         let streams = Capture::in_directory(scratch.path());
@@ -273,7 +289,7 @@ impl Context<'_> {
             directory: root.join(&task.cwd),
             environment,
             capture: &streams,
-            interrupt: self.interrupt,
+            enders: [self.interrupt, cancel],
         };
         let ended = match run(&job, line) {
             Ok(ended) => ended,

@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod ledger;
 pub mod lines;
 pub mod manifest;
+pub mod observed;
 pub mod path;
 pub mod pattern;
 pub mod plan;

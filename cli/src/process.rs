@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_setfl};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, umask};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process_group, pidfd_open, umask};
 
 use crate::interrupt::Interrupt;
 
@@ -35,8 +35,8 @@ pub struct Job<'a> {
     pub environment: BTreeMap<OsString, OsString>,
     /// Where the streams' files are written.
     pub capture: &'a Capture,
-    /// Ends it early.
-    pub interrupt: &'a Interrupt,
+    /// Each ends it early: what the person wants, and what makes this command pointless.
+    pub enders: [&'a Interrupt; 2],
 }
 
 /// The files that hold what a command writes.
@@ -87,7 +87,7 @@ pub fn run(job: &Job<'_>, line: &dyn Fn(&str)) -> io::Result<Ended> {
     let start = Instant::now();
     let mut streams = Streams::create(job.capture)?;
     let mut child = spawn(job)?;
-    let result = watch(&mut child, &mut streams, job.interrupt, line);
+    let result = watch(&mut child, &mut streams, job.enders, line);
     if result.is_err() {
         end_group(&child, Signal::KILL);
         let _ = child.wait();
@@ -109,21 +109,41 @@ fn spawn(job: &Job<'_>) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed. umask(2) is one, it takes no lock and
-    // allocates nothing. Setting it in this process instead would change the mode of files that other threads write.
+    let parent = getpid();
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. umask(2), prctl(2) and getppid(2) are such,
+    // they take no lock and allocate nothing. Setting the mask in this process instead would change the mode of files that
+    // other threads write.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             umask(Mode::WGRP | Mode::WOTH);
-            Ok(())
+            end_with(parent)
         });
     }
     command.spawn()
 }
 
+/// Has the calling process, which is new, killed when the one that starts it dies, however that happens. The system does so when
+/// the *thread* is gone that started it: that one waits for the command to end. What the command starts itself is not reached.
+#[cfg(target_os = "linux")]
+fn end_with(parent: Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() == Some(parent) {
+        return Ok(());
+    }
+    // It died before it could be followed.
+    Err(rustix::io::Errno::SRCH.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "on Linux it can fail")]
+fn end_with(_: Pid) -> io::Result<()> {
+    Ok(())
+}
+
 fn watch(
     child: &mut Child,
     streams: &mut Streams,
-    interrupt: &Interrupt,
+    enders: [&Interrupt; 2],
     line: &dyn Fn(&str),
 ) -> io::Result<(ExitStatus, bool)> {
     let pid = Pid::from_child(child);
@@ -137,7 +157,7 @@ fn watch(
     loop {
         let mut descriptors = vec![PollFd::new(&exit, PollFlags::IN)];
         if asked.is_none() {
-            descriptors.push(PollFd::from_borrowed_fd(interrupt.readable(), PollFlags::IN));
+            descriptors.extend(enders.map(|ender| PollFd::from_borrowed_fd(ender.readable(), PollFlags::IN)));
         }
         for pipe in pipes.iter().flatten() {
             descriptors.push(PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN));
@@ -169,7 +189,7 @@ fn watch(
             return Ok((status, asked.is_some()));
         }
         match asked {
-            None if interrupt.is_set() => {
+            None if enders.iter().any(|ender| ender.is_set()) => {
                 end_group(child, Signal::TERM);
                 asked = Some(Instant::now());
             }
@@ -310,7 +330,13 @@ mod tests {
         let capture = Capture::in_directory(directory);
         let words = ["bash", "-euo", "pipefail", "-c", command].map(OsString::from).to_vec();
         let environment = BTreeMap::from([("PATH".into(), std::env::var_os("PATH").unwrap_or_default())]);
-        let job = Job { words, directory: directory.to_owned(), environment, capture: &capture, interrupt };
+        let job = Job {
+            words,
+            directory: directory.to_owned(),
+            environment,
+            capture: &capture,
+            enders: [interrupt; 2],
+        };
         (run(&job, &|_| {}).expect("runs"), capture)
     }
 

@@ -27,8 +27,17 @@ pub struct Report<'c> {
     verbose: bool,
     start: Instant,
     counts: Mutex<Counts>,
+    /// Those that came out badly, each with its place in the counts.
+    bad: Mutex<BTreeMap<String, Bad>>,
     live: Arc<Mutex<Live>>,
     bar: Option<ProgressBar>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Bad {
+    Failed,
+    Changed,
+    Skipped,
 }
 
 /// How often each thing happened.
@@ -70,6 +79,7 @@ impl<'c> Report<'c> {
             verbose,
             start: Instant::now(),
             counts: Mutex::new(Counts::default()),
+            bad: Mutex::default(),
             live,
             bar,
         }
@@ -116,7 +126,7 @@ impl<'c> Report<'c> {
             live.running.remove(task);
             live.ended += 1;
         }
-        self.count(outcome, cut_off);
+        self.count(task, outcome, cut_off);
         match self.format {
             Format::Json => self.json(&outcome_as_json(task, outcome, cut_off)),
             Format::Text => {
@@ -127,7 +137,7 @@ impl<'c> Report<'c> {
         }
     }
 
-    fn count(&self, outcome: &Outcome, cut_off: bool) {
+    fn count(&self, task: &str, outcome: &Outcome, cut_off: bool) {
         let mut counts = locked(&self.counts);
         match outcome {
             Outcome::Hit(produced) if cut_off => {
@@ -144,15 +154,43 @@ impl<'c> Report<'c> {
                 counts.same += u64::from(*same);
             }
             Outcome::Nothing => {}
-            Outcome::Failed(Failure::Changed(_)) => counts.changed += 1,
+            Outcome::Failed(Failure::Changed(_)) => self.count_bad(&mut counts, task, Bad::Changed),
             Outcome::Failed(Failure::Interrupted) => counts.interrupted = true,
-            Outcome::Failed(_) => counts.failed += 1,
+            Outcome::Failed(_) => self.count_bad(&mut counts, task, Bad::Failed),
+        }
+    }
+
+    fn count_bad(&self, counts: &mut Counts, task: &str, bad: Bad) {
+        *counts.of(bad) += 1;
+        locked(&self.bad).insert(task.to_owned(), bad);
+    }
+
+    /// It was cancelled, and begins again.
+    pub fn cancelled(&self, task: &str) {
+        locked(&self.live).running.remove(task);
+        match self.format {
+            Format::Json => self.json(&json!({ "event": "ended", "task": task, "outcome": "cancelled" })),
+            Format::Text => {
+                let word = self.console.styled(NOTABLE, "cancelled");
+                self.console.print(&format!("{word} {task}  what it reads has changed\n"));
+            }
+        }
+    }
+
+    /// It had ended, or was skipped, and is to be done again: what was told of it does not count any more, unless it ran.
+    pub fn reopened(&self, task: &str) {
+        let bad = locked(&self.bad).remove(task);
+        if let Some(bad) = bad {
+            *locked(&self.counts).of(bad) -= 1;
+        }
+        if !matches!(bad, Some(Bad::Skipped)) {
+            locked(&self.live).ended -= 1;
         }
     }
 
     /// It did not start; `because` of the failure of another.
     pub fn skipped(&self, task: &str, because: Option<&str>) {
-        locked(&self.counts).skipped += 1;
+        self.count_bad(&mut locked(&self.counts), task, Bad::Skipped);
         match self.format {
             Format::Json => self.json(&json!({ "event": "skipped", "task": task, "because": because })),
             Format::Text if self.verbose => {
@@ -284,6 +322,14 @@ impl<'c> Report<'c> {
 }
 
 impl Counts {
+    fn of(&mut self, bad: Bad) -> &mut u64 {
+        match bad {
+            Bad::Failed => &mut self.failed,
+            Bad::Changed => &mut self.changed,
+            Bad::Skipped => &mut self.skipped,
+        }
+    }
+
     /// Whether everything came out well.
     pub fn is_good(&self) -> bool {
         self.failed == 0 && self.changed == 0 && self.skipped == 0

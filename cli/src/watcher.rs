@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleche::{Changes, Watch};
@@ -31,10 +32,26 @@ pub enum Change {
     Interrupted,
 }
 
+enum Told {
+    Changes(Changes),
+    /// Whoever follows is to stop.
+    Stop,
+}
+
+/// What changes concern.
+#[derive(Debug, Default)]
+pub struct Concerned {
+    /// The plan has to be made anew.
+    pub plan: bool,
+    /// The paths that changed and that a task reads, by task.
+    pub tasks: BTreeMap<TaskId, Vec<String>>,
+}
+
 /// Watches the inputs of some tasks.
 #[derive(Debug)]
 pub struct Watcher {
-    changes: Receiver<Changes>,
+    told: Mutex<Receiver<Told>>,
+    tell: Sender<Told>,
     manifest: PathBuf,
     /// Directories in which inputs can lie, as project paths.
     bases: Vec<String>,
@@ -72,65 +89,97 @@ impl Watcher {
         // The directory, since an editor may replace the file.
         places.push(Place { path: above, deep: false });
         let roots: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
-        let (send, changes) = channel();
+        let (tell, told) = channel();
+        let send = tell.clone();
         let guard = Watch::new(roots)
             .quiet(QUIET)
             .longest(LONGEST)
             .skip(move |path| !places.iter().any(|place| place.takes_in(path)))
-            .start(move |changes| drop(send.send(changes.clone())))?;
+            .start(move |changes| drop(send.send(Told::Changes(changes.clone()))))?;
         let bases = bases.into_keys().collect();
-        Ok(Watcher { changes, manifest, bases, _guard: guard })
+        Ok(Watcher { told: Mutex::new(told), tell, manifest, bases, _guard: guard })
+    }
+
+    fn told(&self) -> MutexGuard<'_, Receiver<Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until something changes that matters, and then until it is quiet.
     pub fn wait(&self, plan: Option<(&Plan, &[TaskId])>, interrupt: &Interrupt) -> Change {
+        let told = self.told();
         loop {
             if interrupt.is_set() {
                 return Change::Interrupted;
             }
-            match self.changes.recv_timeout(BEAT) {
-                Ok(changes) => {
-                    if let Some(change) = self.matters(&changes, plan) {
-                        return change;
+            match told.recv_timeout(BEAT) {
+                Ok(Told::Changes(changes)) => {
+                    let concerned = self.concerned(&changes, plan);
+                    if concerned.plan {
+                        return Change::Plan;
+                    }
+                    if !concerned.tasks.is_empty() {
+                        return Change::Inputs;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Told::Stop) | Err(RecvTimeoutError::Timeout) => {}
                 // The watcher is gone: a new one has to be made.
                 Err(RecvTimeoutError::Disconnected) => return Change::Plan,
             }
         }
     }
 
-    fn matters(&self, changes: &Changes, plan: Option<(&Plan, &[TaskId])>) -> Option<Change> {
-        if changes.is_everything() {
-            return Some(Change::Plan);
+    /// Tells of each change that matters, until [`Watcher::stop`].
+    pub fn follow(&self, plan: (&Plan, &[TaskId]), mut tell: impl FnMut(Concerned)) {
+        let told = self.told();
+        while let Ok(Told::Changes(changes)) = told.recv() {
+            let concerned = self.concerned(&changes, Some(plan));
+            if concerned.plan || !concerned.tasks.is_empty() {
+                tell(concerned);
+            }
         }
-        changes.paths().filter_map(|path| self.path_matters(path, plan)).max()
     }
 
-    fn path_matters(&self, path: &Path, plan: Option<(&Plan, &[TaskId])>) -> Option<Change> {
-        if path == self.manifest {
-            return Some(Change::Plan);
+    /// Ends [`Watcher::follow`].
+    pub fn stop(&self) {
+        // The other end lives as long as this one.
+        let _ = self.tell.send(Told::Stop);
+    }
+
+    fn concerned(&self, changes: &Changes, plan: Option<(&Plan, &[TaskId])>) -> Concerned {
+        let mut concerned = Concerned { plan: changes.is_everything(), tasks: BTreeMap::new() };
+        for path in changes.paths() {
+            if path == self.manifest {
+                concerned.plan = true;
+            } else if let Some((plan, tasks)) = plan {
+                self.add(path, plan, tasks, &mut concerned);
+            }
         }
-        let (plan, tasks) = plan?;
+        concerned
+    }
+
+    fn add(&self, path: &Path, plan: &Plan, tasks: &[TaskId], to: &mut Concerned) {
         let inside = path.strip_prefix(&plan.root).ok();
         let hidden = |name: &OsStr| name.to_str().is_none_or(is_hidden_from_walks);
         if inside.is_some_and(|inside| inside.iter().any(hidden)) {
-            return None;
+            return;
         }
-        let path = inside.unwrap_or(path).to_str()?;
+        let Some(path) = inside.unwrap_or(path).to_str() else { return };
         if plan.maker(path).is_some() {
-            return None;
+            return;
         }
         if self.bases.iter().any(|base| base == path || is_below(base, path)) {
-            return Some(Change::Plan);
+            to.plan = true;
+            return;
         }
         let is_directory = on_disk(&plan.root, path).is_dir();
-        tasks
-            .iter()
-            .flat_map(|task| &plan.tasks[*task].inputs)
-            .any(|input| input.pattern.matches(path) || (is_directory && input.pattern.reaches_into(path)))
-            .then_some(Change::Inputs)
+        for task in tasks {
+            let mut inputs = plan.tasks[*task].inputs.iter();
+            if inputs.any(|input| {
+                input.pattern.matches(path) || (is_directory && input.pattern.reaches_into(path))
+            }) {
+                to.tasks.entry(*task).or_default().push(path.to_owned());
+            }
+        }
     }
 }
 

@@ -13,11 +13,11 @@ use crate::difference::{Change, compare};
 use crate::environment::ROOT_VARIABLE;
 use crate::execute::{Context, Outcome, Prepared, missing_shell, reason_without_change};
 use crate::host::Exit;
+use crate::interrupt::Interrupt;
 use crate::plan::{Relation, TaskId};
-use crate::produced::Produced;
 use crate::project::Project;
 use crate::report::Report;
-use crate::schedule::{self, Options, Step};
+use crate::schedule::{self, Lookout, Options, Step};
 use crate::spec::Success;
 use crate::work::Lock;
 
@@ -74,6 +74,7 @@ pub fn lock(session: &Session<'_>, project: &Project) -> Result<Option<Lock>, Ve
 }
 
 /// Brings tasks up to date, which come in the plan's order and include all above them; those in `forced` run in any case.
+/// `lookout` follows the world meanwhile.
 pub fn up_to_date(
     session: &Session<'_>,
     project: &Project,
@@ -81,6 +82,7 @@ pub fn up_to_date(
     tasks: &[TaskId],
     forced: &BTreeSet<TaskId>,
     pace: &Pace,
+    lookout: Option<&dyn Lookout>,
 ) -> Exit {
     let plan = context.plan;
     let name = |task: TaskId| plan.tasks[task].name.as_str();
@@ -92,7 +94,7 @@ pub fn up_to_date(
         interrupt: context.interrupt,
     };
     let ran: Mutex<BTreeSet<TaskId>> = Mutex::new(BTreeSet::new());
-    let work = |task: TaskId| {
+    let work = |task: TaskId, cancel: &Interrupt| {
         let _scope = fleche::cache(context.cache);
         let before = |prepared: &Prepared| {
             let explain = pace.explain || pace.format == Format::Json;
@@ -100,7 +102,7 @@ pub fn up_to_date(
             report.started(name(task), changes.as_deref());
         };
         let line = |line: &str| report.line(name(task), line);
-        context.bring_up_to_date(task, forced.contains(&task), &before, &line)
+        context.bring_up_to_date(task, forced.contains(&task), cancel, &before, &line)
     };
     let judge = |task: TaskId, step: Step<Outcome>| match step {
         Step::Skipped(because) => {
@@ -117,19 +119,23 @@ pub fn up_to_date(
                 ran.insert(task);
             }
             report.ended(name(task), &outcome, cut_off, !plan.tasks[task].is_cached());
-            let made = match &outcome {
-                Outcome::Hit(produced) | Outcome::Restored(produced, _) => Some(produced),
-                Outcome::Ran { produced, .. } => produced.as_ref(),
-                _ => None,
-            };
-            if let Some(produced) = made {
-                let untouched = matches!(outcome, Outcome::Hit(_));
-                note_made(project, name(task), produced, untouched);
-            }
+            note_made(project, name(task), &outcome);
             !matches!(outcome, Outcome::Failed(_))
         }
+        Step::Reopened => {
+            report.reopened(name(task));
+            false
+        }
+        Step::Cancelled(outcome) => {
+            note_made(project, name(task), &outcome);
+            report.cancelled(name(task));
+            false
+        }
     };
-    schedule::run(plan, tasks, options, work, judge);
+    if let Err(error) = schedule::run(plan, tasks, options, work, judge, lookout) {
+        session.host.console.note(&format!("error: no task can be run: {error}"));
+        return Exit::Failed;
+    }
     let counts = report.finish();
     if context.interrupt.is_set() || counts.is_interrupted() {
         Exit::Interrupted
@@ -160,9 +166,16 @@ fn sweep(session: &Session<'_>, project: &Project, format: Format) {
     }
 }
 
-fn note_made(project: &Project, task: &str, produced: &Produced, untouched: bool) {
+fn note_made(project: &Project, task: &str, outcome: &Outcome) {
     // Without it a file that loses its task stays where it is. To be told of it once is enough.
     static TOLD: Once = Once::new();
+    let (Outcome::Hit(produced)
+    | Outcome::Restored(produced, _)
+    | Outcome::Ran { produced: Some(produced), .. }) = outcome
+    else {
+        return;
+    };
+    let untouched = matches!(outcome, Outcome::Hit(_));
     let mut ledger = project.ledger.lock().unwrap_or_else(PoisonError::into_inner);
     if let Err(error) = ledger.note(&project.plan.root, task, produced, untouched) {
         TOLD.call_once(|| tracing::warn!(task, %error, "what the task made could not be noted"));

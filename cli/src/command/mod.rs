@@ -61,6 +61,7 @@ impl Session<'_> {
             outer: &self.host.environment,
             work: &project.work,
             interrupt: &self.host.interrupt,
+            observed: None,
         }
     }
 }

@@ -44,7 +44,7 @@ pub fn run(session: &Session<'_>, arguments: &Rerun) -> Result {
             noted.lock().unwrap_or_else(PoisonError::into_inner).insert(event.function.to_string());
         }
     });
-    let exit = bring::up_to_date(session, &project, &context, &tasks, &forced, &arguments.pace);
+    let exit = bring::up_to_date(session, &project, &context, &tasks, &forced, &arguments.pace, None);
     // The engine compares whole results, and those say how long the task took.
     let mut chancy = std::mem::take(&mut *chancy.lock().unwrap_or_else(PoisonError::into_inner));
     chancy.retain(|task| before.get(task.as_str()).is_some_and(|before| *before != made(&cache, task)));

@@ -27,5 +27,5 @@ pub fn run(session: &Session<'_>, arguments: &Run) -> Result {
         return Ok(Exit::Done);
     }
     let Some(_lock) = bring::lock(session, &project)? else { return Ok(Exit::Interrupted) };
-    Ok(bring::up_to_date(session, &project, &context, &tasks, &forced, &arguments.pace))
+    Ok(bring::up_to_date(session, &project, &context, &tasks, &forced, &arguments.pace, None))
 }

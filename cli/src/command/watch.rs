@@ -1,8 +1,9 @@
-//! `fleche watch`: run, then again whenever something changes that the tasks depend on. A manifest that is wrong meanwhile is
-//! reported and waited for.
+//! `fleche watch`: run, then again whenever something changes that the tasks depend on. A change during a run cancels the tasks that
+//! it makes pointless, and no others, and starts them again. A manifest that is wrong meanwhile is reported and waited for.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
 
@@ -10,8 +11,13 @@ use super::{Session, bring, enter};
 use crate::arguments::{Format, Watch};
 use crate::console::FAINT;
 use crate::diagnostic::Diagnostic;
+use crate::execute::Context;
 use crate::host::Exit;
+use crate::observed::Observed;
+use crate::path::on_disk;
+use crate::plan::TaskId;
 use crate::project::{Access, Project};
+use crate::schedule::{Lookout, Steer};
 use crate::watcher::{Change, Watcher};
 
 /// Runs the command.
@@ -43,23 +49,109 @@ fn watch(session: &Session<'_>, arguments: &Watch, manifest: &Path) -> Result<Ch
     let _scope = enter(&cache)?;
     // Before the first run, so that what changes during it is not missed.
     let watcher = Watcher::new(manifest, Some((plan, &tasks))).map_err(|error| cannot_watch(&error))?;
-    let context = session.context(&project, &cache);
+    let observed = Observed::default();
+    let context = Context { observed: Some(&observed), ..session.context(&project, &cache) };
     loop {
+        let lookout = Eye {
+            watcher: &watcher,
+            manifest,
+            context: &context,
+            session,
+            tasks: &tasks,
+            left: Mutex::default(),
+        };
         let wrong = bring::check(&context, &tasks);
         if wrong.is_empty() {
             let Some(_lock) = bring::lock(session, &project)? else { return Ok(Change::Interrupted) };
-            let exit =
-                bring::up_to_date(session, &project, &context, &tasks, &BTreeSet::new(), &arguments.pace);
+            let none = BTreeSet::new();
+            let exit = bring::up_to_date(
+                session,
+                &project,
+                &context,
+                &tasks,
+                &none,
+                &arguments.pace,
+                Some(&lookout),
+            );
             if exit == Exit::Interrupted {
                 return Ok(Change::Interrupted);
             }
         } else {
             session.host.console.errors(&wrong);
         }
-        waiting(session, arguments);
-        match watcher.wait(Some((plan, &tasks)), context.interrupt) {
+        let left = lookout.left.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let change = left.unwrap_or_else(|| {
+            waiting(session, arguments);
+            watcher.wait(Some((plan, &tasks)), context.interrupt)
+        });
+        match change {
             Change::Inputs => {}
             other => return Ok(other),
+        }
+    }
+}
+
+/// Looks out while tasks run.
+struct Eye<'a> {
+    watcher: &'a Watcher,
+    manifest: &'a Path,
+    context: &'a Context<'a>,
+    session: &'a Session<'a>,
+    tasks: &'a [TaskId],
+    /// What this run did not take in.
+    left: Mutex<Option<Change>>,
+}
+
+impl Lookout for Eye<'_> {
+    fn follow(&self, run: &dyn Steer) {
+        let _scope = fleche::cache(self.context.cache);
+        let plan = self.context.plan;
+        self.watcher.follow((plan, self.tasks), |concerned| {
+            let root = &plan.root;
+            let changed: Vec<TaskId> = concerned
+                .tasks
+                .iter()
+                .filter(|(task, paths)| {
+                    let as_read = |path: &String| {
+                        self.context
+                            .observed
+                            .is_some_and(|observed| observed.is_as_read(**task, path, &on_disk(root, path)))
+                    };
+                    // It may only have been touched.
+                    !paths.iter().all(as_read)
+                })
+                .map(|(task, _)| *task)
+                .collect();
+            let left = if concerned.plan {
+                let new = Project::load(self.manifest, &self.session.directory).ok();
+                run.wind_up(&|task| {
+                    changed.contains(&task) || new.as_ref().is_some_and(|new| self.is_pointless(task, new))
+                });
+                Change::Plan
+            } else if !run.again(&changed) {
+                Change::Inputs
+            } else {
+                return;
+            };
+            let mut kept = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = (*kept).max(Some(left));
+        });
+    }
+
+    fn end(&self) {
+        self.watcher.stop();
+    }
+}
+
+impl Eye<'_> {
+    /// Whether the task is another one, or none, in the new plan.
+    fn is_pointless(&self, task: TaskId, new: &Project) -> bool {
+        let (old, name) = (self.context, &self.context.plan.tasks[task].name);
+        let Ok(&[now]) = new.plan.find(name) else { return true };
+        let context = Context { plan: &new.plan, ..*old };
+        match (old.prepare(task, &|_| None), context.prepare(now, &|_| None)) {
+            (Ok(old), Ok(new)) => old.spec.digest() != new.spec.digest() || old.inputs != new.inputs,
+            _ => true,
         }
     }
 }
