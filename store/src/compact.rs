@@ -36,15 +36,19 @@ impl Victim {
 
 impl Disk {
     /// Moves what is live in the victims to new segments and removes them. Returns how many bytes that freed.
-    pub(crate) fn compact(&self, _lock: &Maintenance, victims: &[Victim], live: &Live) -> Result<u64> {
+    ///
+    /// The disk has a removed file's bytes back when nobody has it open or mapped any more, and on a full disk they are
+    /// the room for the next step: so the caller holds neither the victims' frames nor an older view.
+    pub(crate) fn compact(&self, _lock: &Maintenance, victims: Vec<Victim>, live: &Live) -> Result<u64> {
         let mut freed = 0;
         // What is wholly dead needs no space to go, so it goes first.
         let (dead, mut rest): (Vec<_>, Vec<_>) =
-            victims.iter().partition(|victim| live.bytes(victim.segment.id) == 0);
-        freed += self.remove(&dead)?;
+            victims.into_iter().partition(|victim| live.bytes(victim.segment.id) == 0);
+        freed += self.remove(dead)?;
         // Then what gives most for least. On a full disk one by one: each makes room for the next.
         rest.sort_by_key(|victim| live.bytes(victim.segment.id));
         let mut most = usize::MAX;
+        let mut waited = false;
         while !rest.is_empty() {
             let mut room = self.tuning.roll - HEADER;
             let fitting = rest.iter().take(most).take_while(|victim| {
@@ -53,13 +57,15 @@ impl Disk {
                 room = room.saturating_sub(bytes);
                 fits
             });
-            let group: Vec<_> = rest[..fitting.count().max(1)].to_vec();
-            match self.move_live(&group, live) {
-                Ok(new) => {
-                    freed = (freed + self.remove(&group)?).saturating_sub(new);
-                    rest.drain(..group.len());
+            let count = fitting.count().max(1);
+            match self.move_live(&rest[..count], live) {
+                Ok(new) => freed = (freed + self.remove(rest.drain(..count).collect())?).saturating_sub(new),
+                Err(e) if e.kind() == io::ErrorKind::StorageFull && !waited => {
+                    // The worker may look at what was removed, and then it has its bytes.
+                    self.settle_down();
+                    waited = true;
                 }
-                Err(e) if e.kind() == io::ErrorKind::StorageFull && group.len() > 1 => most = 1,
+                Err(e) if e.kind() == io::ErrorKind::StorageFull && count > 1 => most = 1,
                 Err(e) if e.kind() == io::ErrorKind::StorageFull && freed > 0 => break,
                 Err(e) => return Err(Error::io(&self.layout.segments, e)),
             }
@@ -68,7 +74,7 @@ impl Disk {
     }
 
     /// Writes a segment of the live frames of some others, and a table for it. Returns its size.
-    fn move_live(&self, victims: &[&Victim], live: &Live) -> io::Result<u64> {
+    fn move_live(&self, victims: &[Victim], live: &Live) -> io::Result<u64> {
         let id = SegmentId::random();
         let segment = self.views.segment(id, 0);
         let (file, temporary) = layout::create_temporary(&self.layout.segments)?;
@@ -84,18 +90,22 @@ impl Disk {
             let _ = fs::remove_file(&temporary);
         })?;
         crate::pause::at("compacted segment named");
-        let tail = Arc::new(Tail::new(Arc::new(segment), HEADER, 0));
+        let segment = Arc::new(segment);
+        let tail = Arc::new(Tail::new(segment.clone(), HEADER, 0));
         tail.catch_up();
         let retired = victims.iter().map(|victim| victim.segment.id).collect();
-        build::from_tails(&self.layout, &[tail], retired, true)?;
+        build::from_tails(&self.layout, &[tail], retired, true).inspect_err(|_| {
+            // Everything is in the victims still, and a second copy of it would stay for good.
+            let _ = layout::remove(&segment.path);
+        })?;
         crate::pause::at("compacted table named");
         self.announce()?;
         Ok(size)
     }
 
-    fn remove(&self, victims: &[&Victim]) -> Result<u64> {
+    fn remove(&self, victims: Vec<Victim>) -> Result<u64> {
         let mut freed = 0;
-        for victim in victims {
+        for victim in &victims {
             let path = &victim.segment.path;
             freed += fs::symlink_metadata(path).map_or(0, |meta| meta.len());
             match layout::remove(path) {
@@ -108,12 +118,14 @@ impl Disk {
             let wrap = |e| Error::io(&self.layout.segments, e);
             layout::sync_dir(&self.layout.segments).map_err(wrap)?;
             self.announce().map_err(wrap)?;
+            drop(victims);
+            crate::pause::at("victims closed");
         }
         Ok(freed)
     }
 }
 
-fn write_live(file: &File, to: &Segment, victims: &[&Victim], live: &Live) -> io::Result<u64> {
+fn write_live(file: &File, to: &Segment, victims: &[Victim], live: &Live) -> io::Result<u64> {
     let mut out = BufWriter::with_capacity(1 << 20, file);
     out.write_all(&SegmentHeader { id: to.id, host: Host::this(), created_ms: now_ms() }.bytes())?;
     let mut size = HEADER;

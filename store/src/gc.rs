@@ -172,7 +172,11 @@ impl Disk {
         // If the disk is full, this is the space to work with.
         self.release_reserve();
         let report = self.collect_locked(&lock, options);
-        self.reserve();
+        if !self.reserve() {
+            // The worker may look at what was removed, and then it has its bytes.
+            self.settle_down();
+            self.reserve();
+        }
         report
     }
 
@@ -203,8 +207,10 @@ impl Disk {
         self.fold_touched(&plan);
         self.remove_orphans(&view);
         let victims = self.victims(&view, &plan.live, &lengths);
-        self.compact(lock, &victims, &plan.live)?;
-        drop(victims);
+        // Nothing of this may keep what is removed now on the disk.
+        drop(view);
+        plan.dropped.clear();
+        self.compact(lock, victims, &plan.live)?;
         match self.clean_tables() {
             // Entries that lead nowhere do no harm.
             Err(e) if e.kind() == std::io::ErrorKind::StorageFull => {}

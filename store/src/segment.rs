@@ -150,6 +150,11 @@ impl Segment {
         matches!(self.opened.get(), Some(None))
     }
 
+    /// Does this hold on to the file, so that its bytes stay on the disk even if it is removed?
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.opened.get(), Some(Some(_)))
+    }
+
     fn opened(&self) -> Option<&Opened> {
         self.opened.get_or_init(|| self.open().ok()).as_ref()
     }

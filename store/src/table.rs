@@ -219,7 +219,7 @@ pub(crate) struct Table {
     pub(crate) header: TableHeader,
     /// In the order of `header.covered`.
     pub(crate) segments: Vec<Arc<Segment>>,
-    map: Map,
+    map: Arc<Map>,
     /// Where the filter begins.
     filter: u64,
     /// Where buckets begin.
@@ -249,7 +249,31 @@ impl Table {
         }
         let filter = header.size();
         let start = filter + header.filter * 8;
-        Ok(Some(Self { header, segments, map: Map::uncapped(&file, length)?, filter, start }))
+        let map = Arc::new(Map::uncapped(&file, length)?);
+        Ok(Some(Self { header, segments, map, filter, start }))
+    }
+
+    /// The same table without a hold on the files of segments that are gone; `None` if it has none. Entries that lead
+    /// there lead nowhere then.
+    pub(crate) fn letting_go(
+        &self,
+        gone: impl Fn(&Segment) -> bool,
+        fresh: impl Fn(SegmentId) -> Segment,
+    ) -> Option<Self> {
+        let held = |segment: &Segment| segment.is_open() && gone(segment);
+        if !self.segments.iter().any(|segment| held(segment)) {
+            return None;
+        }
+        let anew = |segment: &Arc<Segment>| {
+            if held(segment) { Arc::new(fresh(segment.id)) } else { segment.clone() }
+        };
+        Some(Self {
+            header: self.header.clone(),
+            segments: self.segments.iter().map(anew).collect(),
+            map: self.map.clone(),
+            filter: self.filter,
+            start: self.start,
+        })
     }
 
     fn read_header(file: &File, length: u64) -> io::Result<Option<TableHeader>> {

@@ -125,17 +125,17 @@ impl Disk {
         if removed { self.announce() } else { Ok(()) }
     }
 
-    /// Keeps some space that gc can fall back on. Best effort.
-    pub(crate) fn reserve(&self) {
+    /// Keeps some space that gc can fall back on. Best effort; returns whether it is there.
+    pub(crate) fn reserve(&self) -> bool {
         let path = self.layout.reserve();
         if fs::symlink_metadata(&path).is_ok() {
-            return;
+            return true;
         }
-        if let Ok(file) = layout::open_or_create(&path)
-            && crate::os::allocate(&file, RESERVE).is_err()
-        {
+        let kept = layout::open_or_create(&path).and_then(|file| crate::os::allocate(&file, RESERVE));
+        if kept.is_err() {
             let _ = fs::remove_file(&path);
         }
+        kept.is_ok()
     }
 
     /// Gives that space up.

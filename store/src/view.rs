@@ -197,12 +197,18 @@ impl Views {
             let known = old.segments.get(&id).filter(|segment| !segment.failed());
             segments.entry(id).or_insert_with(|| known.cloned().unwrap_or_else(new)).clone()
         };
-        let tables = self.list_tables(&old, &mut segment)?;
+        let mut tables = self.list_tables(&old, &mut segment)?;
         let ids = segment_ids(&self.layout)?;
         for id in &ids {
             segment(*id);
         }
         segments.retain(|id, _| ids.contains(id));
+        for table in &mut tables {
+            let gone = |segment: &Segment| !ids.contains(&segment.id);
+            if let Some(other) = table.letting_go(gone, |id| self.segment(id, 0)) {
+                *table = Arc::new(other);
+            }
+        }
         let starts = uncovered(&tables);
         let pid = process_id();
         let mut tails = Vec::new();

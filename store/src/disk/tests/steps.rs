@@ -239,3 +239,33 @@ fn rule_22_what_a_compaction_that_was_killed_moved_is_removed_by_whoever_comes_n
     assert_whole(&disk, 0..5, "after that");
     assert_whole(&open(copy.path()), 0..5, "after that, to others");
 }
+
+/// Or the disk would not have its bytes back, which may be the room that the next step needs.
+#[cfg(target_os = "linux")]
+#[test]
+fn rule_24_compaction_keeps_nothing_open_or_mapped_that_it_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = tuned(dir.path(), 10_000, 20);
+    fill(&disk, 0..140);
+    disk.settle_down();
+    evict_calls(&disk, 60..140);
+    let path = dir.path().to_str().unwrap().to_owned();
+    let held = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let seen = held.clone();
+    let hook = move |place| {
+        if place == "victims closed" {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            let open = std::fs::read_dir("/proc/self/fd").unwrap();
+            let open = open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+            let open = open.filter_map(|target| target.to_str().map(str::to_owned));
+            let all = maps.lines().map(str::to_owned).chain(open);
+            let removed = |name: &String| name.contains(&path) && name.ends_with("(deleted)");
+            seen.borrow_mut().push(all.filter(removed).collect::<Vec<_>>());
+        }
+    };
+    crate::pause::with(hook, || disk.collect_garbage(&GcOptions::default()).unwrap());
+    let held = std::rc::Rc::try_unwrap(held).unwrap().into_inner();
+    assert!(held.len() > 1, "{held:?}");
+    assert!(held.iter().all(Vec::is_empty), "{held:?}");
+    assert_whole(&disk, 0..60, "at the end");
+}
