@@ -3,11 +3,11 @@
 //! A put of one thing is a batch of one. Nothing is acknowledged before the write that holds it has returned, and a
 //! record is never written before its value.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use smallvec::SmallVec;
 
 use crate::blob::{LARGE, Pending as PendingFile};
@@ -101,14 +101,16 @@ impl Disk {
             // The clock must be later than any that another process gave, or its older record would win.
             self.refresh();
         }
+        // A batch of one needs neither set.
+        let many = if puts.len() == 1 { 0 } else { puts.len() };
         let mut batch = Batch {
             disk: self,
             view: self.views.get(),
             frames: SmallVec::new(),
             encoded: Vec::new(),
             size: 0,
-            entries: HashSet::new(),
-            newest: HashMap::new(),
+            entries: HashSet::with_capacity(many),
+            newest: HashMap::with_capacity(many),
             alone: puts.len() == 1,
             clock: 0,
         };
