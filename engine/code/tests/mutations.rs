@@ -4,7 +4,11 @@
 //! and running the mutated crate, each function in a process of its own, since a mutation of unsafe code may do anything.
 //! Four of five mutations are of tokens that some function reaches, the fifth is anywhere.
 //!
-//! `FLECHE_MUTATIONS` is the number of mutations for each crate that compile; `FLECHE_SEED` chooses others.
+//! `FLECHE_MUTATIONS` is the number of mutations for each crate that compile; `FLECHE_SEED` chooses others. With
+//! `FLECHE_MUTANTS=FILE` they are written down with what they change, and those written down before are looked at again
+//! without a compiler: a changed analysis is checked against all of them in seconds.
+
+mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,174 +23,7 @@ use fleche_code::items::ItemKind;
 use fleche_code::lexer::{Kind, Tokens};
 use fleche_code::session::{Function, Session};
 use fleche_code::world::World;
-
-/// A crate, how it is compiled, and functions whose results tell what it does.
-struct Subject {
-    name: &'static str,
-    edition: &'static str,
-    arguments: &'static [&'static str],
-    imports: &'static str,
-    functions: &'static [(&'static str, &'static str)],
-}
-
-const SUBJECTS: &[Subject] = &[
-    Subject {
-        name: "strsim",
-        edition: "2015",
-        arguments: &[],
-        imports: "use super::*;",
-        functions: &[
-            ("hamming_of", r#"format!("{:?} {:?}", hamming("kathrin", "karolin"), hamming("a", "ab"))"#),
-            ("jaro_of", r#"format!("{:?} {:?}", jaro("dixon", "dicksonx"), jaro("", "x"))"#),
-            (
-                "winkler_of",
-                r#"format!("{:?} {:?}", jaro_winkler("martha", "marhta"), jaro_winkler("cheeseburger", "cheese fries"))"#,
-            ),
-            (
-                "levenshtein_of",
-                r#"format!("{:?} {:?}", levenshtein("kitten", "sitting"), normalized_levenshtein("kitten", "sitten"))"#,
-            ),
-            ("osa_of", r#"format!("{:?}", osa_distance("ab", "bca"))"#),
-            (
-                "damerau_of",
-                r#"format!("{:?} {:?}", damerau_levenshtein("ab", "bca"), normalized_damerau_levenshtein("levenshtein", "löwenbräu"))"#,
-            ),
-            ("dice_of", r#"format!("{:?}", sorensen_dice("french", "quebec fr"))"#),
-        ],
-    },
-    Subject {
-        name: "shlex",
-        edition: "2018",
-        arguments: &["--cfg", "feature=\"std\""],
-        imports: "use super::*;",
-        functions: &[
-            (
-                "split_of",
-                r#"format!("{:?}", [split("a 'b c' \"d\\\"e\" f\\ g # h"), split("'"), split("x\\\ny")])"#,
-            ),
-            (
-                "quote_of",
-                r#"format!("{:?}", [try_quote("a b"), try_quote("it's"), try_quote("plain"), try_quote(""), try_quote("x\0y"), try_quote("a^b")])"#,
-            ),
-            ("join_of", r#"format!("{:?}", try_join(["a", "b c", "$d"]))"#),
-            (
-                "lines_of",
-                r#"{ let mut s = Shlex::new("a\n#c\nb"); format!("{:?} {} {}", s.by_ref().collect::<Vec<_>>(), s.line_no, s.had_error) }"#,
-            ),
-        ],
-    },
-    Subject {
-        name: "heck",
-        edition: "2021",
-        arguments: &[],
-        imports: "use super::*;",
-        functions: &[
-            ("snake_of", r#""XMLHttpRequest_of fooBar99 éTÉ".to_snake_case()"#),
-            ("kebab_of", r#""XMLHttpRequest_of fooBar99".to_kebab_case()"#),
-            ("camel_of", r#""xml http_request-of ABCDef".to_lower_camel_case()"#),
-            ("upper_of", r#""xml http_request-of ABCDef".to_upper_camel_case()"#),
-            (
-                "shouty_of",
-                r#"format!("{} {}", "aBc dEf".to_shouty_snake_case(), "aBc dEf".to_shouty_kebab_case())"#,
-            ),
-            ("title_of", r#"format!("{} {}", "aBc dEfΣ".to_title_case(), AsTrainCase("aBc dEfΣ"))"#),
-        ],
-    },
-    Subject {
-        name: "fixedbitset",
-        edition: "2021",
-        arguments: &["--cfg", "feature=\"std\""],
-        imports: "use super::*;",
-        functions: &[
-            (
-                "ones_of",
-                r#"{ let mut b = FixedBitSet::with_capacity(200); b.insert_range(3..140); b.toggle(9); b.set(7, false); format!("{:?} {}", b.ones().collect::<Vec<_>>(), b.count_ones(..)) }"#,
-            ),
-            (
-                "combined_of",
-                r#"{ let a: FixedBitSet = [1, 5, 64, 130].into_iter().collect(); let b: FixedBitSet = [5, 64, 65].into_iter().collect(); format!("{:?} {:?} {:?}", (&a & &b).ones().collect::<Vec<_>>(), (&a | &b).ones().collect::<Vec<_>>(), a.difference(&b).collect::<Vec<_>>()) }"#,
-            ),
-            (
-                "bounds_of",
-                r#"{ let a: FixedBitSet = [17, 99].into_iter().collect(); format!("{:?} {:?} {} {a:b}", a.minimum(), a.maximum(), a.contains(99)) }"#,
-            ),
-            (
-                "subset_of",
-                r#"{ let a: FixedBitSet = [1, 5].into_iter().collect(); let b: FixedBitSet = [1, 5, 70].into_iter().collect(); format!("{} {} {}", a.is_subset(&b), b.is_superset(&a), a.is_disjoint(&b)) }"#,
-            ),
-        ],
-    },
-    Subject {
-        name: "itoa",
-        edition: "2021",
-        arguments: &[],
-        imports: "use super::*;",
-        functions: &[
-            (
-                "small_of",
-                r#"[0_i32, 7, 42, -99, 100, 1234, -65535, i32::MIN, i32::MAX].map(|n| Buffer::new().format(n).to_owned()).join(" ")"#,
-            ),
-            (
-                "large_of",
-                r#"[0_u64, 99_999_999, 100_000_000, 12_345_678_901_234, u64::MAX].map(|n| Buffer::new().format(n).to_owned()).join(" ")"#,
-            ),
-            (
-                "huge_of",
-                r#"[1_u128, u128::from(u64::MAX) + 1, 10_u128.pow(33) + 17, u128::MAX].map(|n| Buffer::new().format(n).to_owned()).join(" ")"#,
-            ),
-            ("byte_of", r#"[0_u8, 9, 10, 200, 255].map(|n| Buffer::new().format(n).to_owned()).join(" ")"#),
-        ],
-    },
-    Subject {
-        name: "glob",
-        edition: "2021",
-        arguments: &[],
-        imports: "use super::*;",
-        functions: &[
-            (
-                "matches_of",
-                r#"format!("{:?}", ["a?c", "*.rs", "[a-cx]*[!0-9]", "**/b", "a/**/c", "[!a]b"].map(|p| ["abc", "x.rs", "b7", "bz", "a/b", "a/x/y/c", "zb"].map(|t| Pattern::new(p).unwrap().matches(t))))"#,
-            ),
-            (
-                "options_of",
-                r#"{ let o = MatchOptions { case_sensitive: false, require_literal_separator: true, require_literal_leading_dot: true }; format!("{:?}", ["A*", "*/[A-C]", "*", "?x"].map(|p| ["abc", "q/b", ".dot", "a/b", ".x"].map(|t| Pattern::new(p).unwrap().matches_with(t, o)))) }"#,
-            ),
-            (
-                "errors_of",
-                r#"format!("{:?}", ["a***", "[", "a**b", "[!]", "x/**y"].map(|p| Pattern::new(p).map_err(|e| (e.pos, e.msg))))"#,
-            ),
-            (
-                "escape_of",
-                r#"format!("{} {}", Pattern::escape("_[_]_?_*_!_"), Pattern::new("a[!b]").unwrap())"#,
-            ),
-        ],
-    },
-    Subject {
-        name: "similar",
-        edition: "2024",
-        arguments: &["--cfg", "feature=\"text\"", "--cfg", "feature=\"std\""],
-        imports: "use super::*;",
-        functions: &[
-            (
-                "myers_of",
-                r#"format!("{:?}", capture_diff_slices(Algorithm::Myers, &[1, 2, 3, 4, 9], &[1, 3, 5, 4, 9, 2]))"#,
-            ),
-            (
-                "patience_of",
-                r#"format!("{:?}", capture_diff_slices(Algorithm::Patience, &[1, 2, 3, 4, 9, 7], &[1, 3, 5, 4, 9, 2, 7]))"#,
-            ),
-            (
-                "lcs_of",
-                r#"format!("{:?}", capture_diff_slices(Algorithm::Lcs, &[1, 2, 3, 4, 9], &[1, 3, 5, 4, 9, 2]))"#,
-            ),
-            (
-                "unified_of",
-                r#"TextDiff::from_lines("a\nb\nc\nd\n", "a\nB\nc\ne\n").unified_diff().context_radius(1).header("x", "y").to_string()"#,
-            ),
-            ("ratio_of", r#"format!("{:?}", TextDiff::from_words("a b c", "a d c e").ratio())"#),
-        ],
-    },
-];
+use subjects::{SUBJECTS, Subject};
 
 /// A reproducible source of numbers.
 struct Random(u64);
@@ -276,6 +113,7 @@ impl<'a> Crate<'a> {
             .expect("written");
         let library = directory.path().join("src/lib.rs");
         let mut text = std::fs::read_to_string(&library).expect("a library").replace("#![no_std]", "");
+        text = text.replace("#![cfg_attr(not(test), no_std)]", "");
         text.push_str("\n#[allow(unused_imports, warnings)] pub mod fleche_driver;\npub fn main() { fleche_driver::run() }\n");
         std::fs::write(library, text).expect("written");
         Self { subject, directory }
@@ -350,7 +188,7 @@ impl<'a> Crate<'a> {
         found.into_iter().map(|(path, tokens)| (path, tokens.into_iter().collect())).collect()
     }
 
-    fn keys(&self) -> BTreeMap<String, (CodeDigest, u32)> {
+    fn keys(&self) -> Keys {
         let invocation = Invocation::parse(self.arguments(), self.directory.path());
         let mut session = Session::new(Some(self.directory.path()), None, invocation);
         let driver = self.directory.path().join("src/fleche_driver.rs");
@@ -416,87 +254,195 @@ fn mutated(tokens: &Tokens, at: usize, random: &mut Random) -> Option<String> {
     Some(other)
 }
 
+/// A mutation that compiles.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mutation {
+    /// The file, below `src`.
+    file: String,
+    /// The index of the token.
+    at: usize,
+    /// What stands there instead.
+    other: String,
+}
+
+/// Mutations that are known from before: a line for each, with the crate and the functions whose results it changes.
+struct Known {
+    file: Option<PathBuf>,
+    lines: Vec<String>,
+}
+
+impl Known {
+    fn open() -> Self {
+        let file = std::env::var_os("FLECHE_MUTANTS").map(PathBuf::from);
+        let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        Self { file, lines: text.lines().map(str::to_owned).collect() }
+    }
+
+    /// Those of a crate, each with the names of the functions that it changes.
+    fn of(&self, name: &str) -> Vec<(Mutation, BTreeSet<String>)> {
+        let read = |line: &String| {
+            let mut parts = line.split('\t');
+            let mut next = || parts.next().unwrap_or_default().to_owned();
+            let (of, file, at, other, changed) = (next(), next(), next(), next(), next());
+            let changed = changed.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            (of == name).then(|| (Mutation { file, at: at.parse().expect("a number"), other }, changed))
+        };
+        self.lines.iter().filter_map(read).collect()
+    }
+
+    fn add(&mut self, name: &str, mutation: &Mutation, changed: &BTreeSet<String>) {
+        let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+        let Mutation { file, at, other } = mutation;
+        self.lines.push(format!("{name}\t{file}\t{at}\t{other}\t{}", changed.join(" ")));
+        if let Some(file) = &self.file {
+            std::fs::write(file, self.lines.join("\n")).expect("written");
+        }
+    }
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Tally {
+    tried: usize,
+    compiled: usize,
+    mutants: usize,
+    results: usize,
+    needless: usize,
+    stale: Vec<String>,
+}
+
+impl Tally {
+    /// Compares the keys of a mutated crate with those of the original, given the functions whose results differ.
+    fn judge(
+        &mut self,
+        subject: &Subject,
+        about: &str,
+        before: &Keys,
+        after: &Keys,
+        changed: &BTreeSet<String>,
+    ) {
+        self.compiled += 1;
+        self.mutants += usize::from(!changed.is_empty());
+        self.results += changed.len();
+        for (name, key) in before {
+            let same_key = after[name].0 == key.0;
+            if changed.contains(name) && same_key {
+                self.stale.push(format!("{} {name}: {about}", subject.name));
+            }
+            self.needless += usize::from(!changed.contains(name) && !same_key);
+        }
+    }
+}
+
+type Keys = BTreeMap<String, (CodeDigest, u32)>;
+
+impl Crate<'_> {
+    /// Does something while the crate is mutated.
+    fn mutated<T>(&self, mutation: &Mutation, f: impl FnOnce(&str) -> T) -> T {
+        let path = self.directory.path().join("src").join(&mutation.file);
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let tokens = Tokens::lex(text.clone());
+        let token = tokens.get(mutation.at).expect("such a token");
+        let (start, end) = (token.start as usize, token.end as usize);
+        std::fs::write(&path, format!("{}{}{}", &text[..start], mutation.other, &text[end..]))
+            .expect("written");
+        let about =
+            format!("{}:{} `{}` → `{}`", mutation.file, token.line, tokens.text(mutation.at), mutation.other);
+        let result = f(&about);
+        std::fs::write(&path, &text).expect("written");
+        result
+    }
+
+    /// A mutation that may compile, of a token that is reached more often than not.
+    fn choose(&self, places: &[(PathBuf, usize)], random: &mut Random) -> Option<Mutation> {
+        let near = random.below(5) != 0;
+        let sources = self.sources();
+        let (path, place) = match places.get(random.below(places.len())) {
+            Some((path, at)) if near => (path, Some(*at)),
+            _ => (&sources[random.below(sources.len())], None),
+        };
+        let tokens = Tokens::lex(std::fs::read_to_string(path).expect("a source"));
+        // What only tests have changes nothing that is looked at.
+        let tests =
+            (0..tokens.len()).find(|at| tokens.is(*at, "mod") && tokens.text(at + 1).starts_with("test"));
+        let at = place.unwrap_or_else(|| random.below(tests.unwrap_or(tokens.len())));
+        // Another name compiles too rarely to be tried often where behaviour is to change.
+        if near && tokens.ident(at).is_some() && random.below(8) != 0 {
+            return None;
+        }
+        let other = mutated(&tokens, at, random)?;
+        let file = path.strip_prefix(self.directory.path().join("src")).expect("below it");
+        Some(Mutation { file: file.to_string_lossy().into_owned(), at, other })
+    }
+}
+
+/// A number from the environment.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 #[test]
 fn no_change_of_behaviour_keeps_a_key() {
-    let wanted: usize =
-        std::env::var("FLECHE_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let seed: u64 = std::env::var("FLECHE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let (mut tried, mut compiled, mut behaved, mut stale, mut needless) = (0, 0, 0, Vec::new(), 0);
-    let mut mutants = 0;
+    let wanted = number("FLECHE_MUTATIONS", 1);
+    let seed = number("FLECHE_SEED", 0);
+    let mut known = Known::open();
+    let mut tally = Tally::default();
     for subject in SUBJECTS {
         let original = Crate::new(subject);
-        let results = original.results().unwrap_or_else(|| panic!("{} compiles", subject.name));
-        assert_eq!(results.len(), subject.functions.len(), "{results:?}");
         let keys = original.keys();
-        let sources = original.sources();
-        let mut random =
-            Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * seed + 1) ^ subject.name.len() as u64);
-        let reached = original.reached();
-        let places: Vec<(&PathBuf, usize)> =
-            reached.iter().flat_map(|(path, tokens)| tokens.iter().map(move |at| (path, *at))).collect();
-        let mut here = 0;
         let mut seen = BTreeSet::new();
-        for _ in 0..wanted * 40 {
-            if here == wanted {
-                break;
-            }
-            let near = random.below(5) != 0;
-            let (path, place) = match places.get(random.below(places.len())) {
-                Some((path, at)) if near => (*path, Some(*at)),
-                _ => (&sources[random.below(sources.len())], None),
-            };
-            let text = std::fs::read_to_string(path).expect("a source");
-            let tokens = Tokens::lex(text.clone());
-            // What only tests have changes nothing that is looked at.
-            let tests =
-                (0..tokens.len()).find(|at| tokens.is(*at, "mod") && tokens.text(at + 1).starts_with("test"));
-            let at = place.unwrap_or_else(|| random.below(tests.unwrap_or(tokens.len())));
-            // Another name compiles too rarely to be tried often where behaviour is to change.
-            if near && tokens.ident(at).is_some() && random.below(8) != 0 {
-                continue;
-            }
-            let (Some(token), Some(other)) = (tokens.get(at), mutated(&tokens, at, &mut random)) else {
-                continue;
-            };
-            if !seen.insert((path, at, other.clone())) {
-                continue;
-            }
-            let (start, end) = (token.start as usize, token.end as usize);
-            std::fs::write(path, format!("{}{other}{}", &text[..start], &text[end..])).expect("written");
-            tried += 1;
-            let after = original.results();
-            if let Some(after) = after {
-                compiled += 1;
-                here += 1;
-                let new_keys = original.keys();
-                mutants += usize::from(after != results);
-                for (name, key) in &keys {
-                    let same_result = results.get(name) == after.get(name);
-                    let same_key = new_keys[name].0 == key.0;
-                    behaved += usize::from(!same_result);
-                    if !same_result && same_key {
-                        let (file, from) = (path.display(), tokens.text(at));
-                        stale.push(format!(
-                            "{} {name}: {file}:{} `{from}` → `{other}`",
-                            subject.name, token.line
-                        ));
-                    }
-                    needless += usize::from(same_result && !same_key);
-                }
-            }
-            std::fs::write(path, &text).expect("written");
+        for (mutation, changed) in known.of(subject.name) {
+            original.mutated(&mutation, |about| {
+                tally.judge(subject, about, &keys, &original.keys(), &changed);
+            });
+            seen.insert(mutation);
         }
-        assert!(here > 0, "{}: no mutation compiles", subject.name);
+        let mut here = 0;
+        if wanted > 0 {
+            let results = original.results().unwrap_or_else(|| panic!("{} compiles", subject.name));
+            assert_eq!(results.len(), subject.functions.len(), "{results:?}");
+            for (name, result) in &results {
+                assert!(result.contains("Some("), "{} {name}: {result}", subject.name);
+            }
+            let mut random =
+                Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * seed + 1) ^ subject.name.len() as u64);
+            let reached = original.reached();
+            let places: Vec<(PathBuf, usize)> = reached
+                .iter()
+                .flat_map(|(path, tokens)| tokens.iter().map(move |at| (path.clone(), *at)))
+                .collect();
+            for _ in 0..wanted * 40 + 400 {
+                if here == wanted {
+                    break;
+                }
+                let Some(mutation) = original.choose(&places, &mut random) else { continue };
+                if !seen.insert(mutation.clone()) {
+                    continue;
+                }
+                tally.tried += 1;
+                original.mutated(&mutation, |about| {
+                    let Some(after) = original.results() else { return };
+                    here += 1;
+                    let names = results.keys().filter(|name| results.get(*name) != after.get(*name));
+                    let changed: BTreeSet<String> = names.cloned().collect();
+                    tally.judge(subject, about, &keys, &original.keys(), &changed);
+                    known.add(subject.name, &mutation, &changed);
+                });
+            }
+            assert!(here > 0, "{}: no mutation compiles", subject.name);
+        }
         let shares: Vec<u32> = keys.values().map(|(_, share)| share / 10).collect();
-        println!("{}: {here} mutations compile; shares in percent {shares:?}", subject.name);
+        println!("{}: {here} more mutations compile; shares in percent {shares:?}", subject.name);
+        let Tally { tried, compiled, mutants, results, stale, .. } = &tally;
         println!(
-            "so far {tried} tried, {compiled} compile, {mutants} change {behaved} results, {} stale",
+            "so far {tried} tried, {compiled} compile, {mutants} change {results} results, {} stale",
             stale.len()
         );
     }
+    let Tally { tried, compiled, mutants, results, needless, stale } = tally;
     println!(
-        "{tried} mutations tried, {compiled} compile, {mutants} of them change {behaved} results; {needless} keys moved without that"
+        "{tried} mutations tried, {compiled} compile, {mutants} of them change {results} results; {needless} keys moved without that"
     );
-    assert!(behaved > 0, "some mutation changes a result");
+    assert!(results > 0, "some mutation changes a result");
     assert!(stale.is_empty(), "keys that did not move:\n{}", stale.join("\n"));
 }
