@@ -2,7 +2,8 @@
 //!
 //! Such a call may define anything, so it counts always, unless it calls a `macro_rules!` of ours: that can only write
 //! names which stand in its arguments or in the macro's body. Then it counts when something reached uses a name that it
-//! may define, or is a type or trait that it may implement something for.
+//! may define, or is a type or trait that it may implement something for. A name in the arguments of a macro that takes
+//! types and expressions only (`impl_all!(u8, u16)`) becomes no definition.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -18,7 +19,10 @@ const HARMLESS: &str = "cfg concat env option_env include_str include_bytes stri
 
 /// Attributes that are no macros, or only add impls to the type that they stand on.
 const KNOWN: &str = "cfg cfg_attr derive repr macro_export macro_use target_feature serde default path rustc_const_stable \
-    no_mangle link_name rkyv value";
+    no_mangle link_name rkyv value fleche";
+
+/// What macros take that is no name of a new item.
+const CLOSED: &str = "ty expr expr_2021 literal lifetime vis pat pat_param block";
 
 /// The calls that count by name.
 #[derive(Debug, Default)]
@@ -66,18 +70,9 @@ fn what_it_may_write(world: &World, node: NodeId) -> Option<May> {
     let mut may = May::default();
     let mut seen = BTreeSet::new();
     let mut pending = vec![call.name];
-    while let Some(name) = pending.pop() {
-        if !seen.insert(name) {
-            continue;
-        }
-        let definitions = world.macros.get(&name)?;
-        for &definition in definitions {
-            let found = &world.nodes[definition];
-            read(world, found.file, found.head.end..found.range.end, false, &mut may, &mut pending)?;
-        }
-    }
-    read(world, call.file, call.head.end..call.range.end, true, &mut may, &mut pending)?;
     // Macros that are called in the arguments are of ours too, or it may write anything.
+    let open = world.macros.get(&call.name)?.iter().any(|definition| takes_names(world, *definition));
+    read(world, call.file, call.head.end..call.range.end, open, &mut may, &mut pending)?;
     while let Some(name) = pending.pop() {
         if !seen.insert(name) {
             continue;
@@ -90,26 +85,42 @@ fn what_it_may_write(world: &World, node: NodeId) -> Option<May> {
     Some(may)
 }
 
-/// Reads the arguments of a call, or the body of a macro.
+/// Whether a macro takes anything that may become the name of an item.
+fn takes_names(world: &World, definition: NodeId) -> bool {
+    let found = &world.nodes[definition];
+    let lexed = &world.files[found.file].lexed;
+    found.range.clone().any(|at| {
+        lexed.is(at, "$")
+            && lexed.tokens.ident(at + 1).is_some()
+            && lexed.is(at + 2, ":")
+            && lexed.tokens.ident(at + 3).is_some_and(|kind| !listed(CLOSED, kind))
+    })
+}
+
+/// Reads the arguments of a call, or the body of a macro. `open`: whatever stands there may become an item's name.
 fn read(
     world: &World,
     file: usize,
     range: Range<usize>,
-    arguments: bool,
+    open: bool,
     may: &mut May,
     pending: &mut Vec<Name>,
 ) -> Option<()> {
     let lexed = &world.files[file].lexed;
     let tokens = &lexed.tokens;
     // Up to where names may define something: all arguments, those of inner calls, and what `use` brings.
-    let mut open_until = if arguments { range.end } else { 0 };
+    let mut open_until = if open { range.end } else { 0 };
     for at in range.clone() {
         let name = lexed.name(at);
         if tokens.is(at, "#") {
-            let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
-            if tokens.is(open, "[") && !tokens.is(open + 1, "$") {
-                let attribute = world.names.text(lexed.name(open + 1));
+            let start = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
+            if tokens.is(start, "[") && !tokens.is(start + 1, "$") {
+                let attribute = world.names.text(lexed.name(start + 1));
                 may.implements |= attribute == "derive";
+                if attribute == "fleche" {
+                    // It defines helpers, by the function's name or by one that stands in it.
+                    open_until = open_until.max(tokens.after(start));
+                }
                 if !listed(INERT, attribute) && !listed(KNOWN, attribute) {
                     return None;
                 }

@@ -33,6 +33,7 @@ impl World {
             by_name: HashMap::new(),
             macros: HashMap::new(),
             impls: Vec::new(),
+            conditional: Vec::new(),
             inherent_impls: HashMap::new(),
             loaded: Vec::new(),
             sources: Sources::default(),
@@ -212,7 +213,11 @@ impl World {
             ItemKind::Use => {
                 let start = item.head.start + 1;
                 let found = items::imports(lexed, start..item.range.end.saturating_sub(1));
+                let conditional = lexed.names[item.attributes.clone()].contains(&Name::CFG);
                 for import in found {
+                    if conditional {
+                        self.conditional.push((import.name, module, file, item.range.clone()));
+                    }
                     self.add_import(module, import);
                 }
             }

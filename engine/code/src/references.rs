@@ -8,9 +8,9 @@ use std::ops::Range;
 use crate::assets::{self, Places};
 use crate::items::{Import, ItemKind, Lexed};
 use crate::names::Name;
-use crate::scan::{Reading, Scan, listed};
+use crate::scan::{Reading, Scan, listed, options_in};
 use crate::scope::{Meaning, Resolver};
-use crate::world::{FileId, ModuleId, NodeId, World};
+use crate::world::{FileId, Module, ModuleId, NodeId, World};
 
 /// What a node refers to.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +113,10 @@ impl Scan<'_> {
             return;
         }
         let meanings = self.meanings(path, absolute);
+        self.named.extend(path.iter().copied());
+        for meaning in &meanings {
+            self.lead(path, meaning);
+        }
         // A trait where no bound is: an object without `dyn`.
         let bound = at >= self.range.end
             || at <= self.range.start
@@ -150,6 +154,52 @@ impl Scan<'_> {
                 if !name.is_keyword() {
                     self.anything(name);
                 }
+            }
+        }
+    }
+
+    /// Notes where a path leads, unless its name alone says so: two imports that change places reach the same items.
+    fn lead(&mut self, path: &[Name], meaning: &Meaning) {
+        let (Meaning::Node(node) | Meaning::Member(node, _)) = meaning else { return };
+        let found = &self.world.nodes[*node];
+        if path.len() == 1 && found.module == self.module && found.name == path[0] {
+            return;
+        }
+        let text: Vec<&str> = path.iter().map(|name| self.world.names.text(*name)).collect();
+        let line = format!("{} {} = {}", self.here(), text.join("::"), self.world.label(*node));
+        self.found.foreign.insert(line);
+    }
+
+    /// The module, as lines about names in it begin.
+    fn here(&self) -> String {
+        let module = &self.world.modules[self.module];
+        format!("{} {}", self.world.names.text(self.world.crates[module.krate].name), module.path)
+    }
+
+    /// Imports that hold under conditions only, and those that a macro may use where it is called.
+    pub(crate) fn imports_by_condition(&mut self) {
+        for (name, module, file, range) in &self.world.conditional {
+            if !name.is_none() && *name != Name::UNDERSCORE && !self.named.contains(name) {
+                continue;
+            }
+            let tokens = &self.world.files[*file].lexed.tokens;
+            let text: Vec<&str> = range.clone().map(|at| tokens.text(at)).collect();
+            let Module { krate, path, .. } = &self.world.modules[*module];
+            let krate = self.world.names.text(self.world.crates[*krate].name);
+            let line = format!("{krate} {path} use = {krate}::{}", text.join(" "));
+            self.found.foreign.insert(line);
+            for at in range.clone() {
+                if tokens.is(at, "cfg") {
+                    options_in(tokens, at + 1..tokens.after(at + 1), &mut self.found.options);
+                }
+            }
+        }
+        if self.calls_macros {
+            let here = self.here();
+            for import in &self.world.modules[self.module].imports {
+                let path: Vec<&str> = import.path.iter().map(|name| self.world.names.text(*name)).collect();
+                let name = self.world.names.text(import.name);
+                self.found.foreign.insert(format!("{here} {name} = {}", path.join("::")));
             }
         }
     }
@@ -236,7 +286,7 @@ impl Scan<'_> {
     pub(crate) fn foreign(&mut self, path: &[Name], name: Name) {
         let Some(&first) = path.first() else { return };
         let text: Vec<&str> = path.iter().map(|name| self.world.names.text(*name)).collect();
-        let line = format!("{} = {}", self.world.names.text(name), text.join("::"));
+        let line = format!("{} {} = {}", self.here(), self.world.names.text(name), text.join("::"));
         self.found.foreign.insert(line);
         self.found.crates.insert(first);
     }
@@ -319,11 +369,15 @@ impl Scan<'_> {
                 self.found.methods.insert(name);
             }
         }
+        let here = self.here();
         for name in &self.found.methods {
             for &member in self.world.members.get(name).into_iter().flatten() {
                 let owner = self.world.nodes[member].container.unwrap_or(member);
                 if traits.binary_search(&owner).is_ok() {
                     self.found.nodes.insert(owner);
+                    if self.world.nodes[owner].module != self.module {
+                        self.found.foreign.insert(format!("{here} trait = {}", self.world.label(owner)));
+                    }
                 }
             }
         }

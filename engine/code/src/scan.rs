@@ -35,6 +35,7 @@ pub(crate) const PLAIN: &str = "assert assert_eq assert_ne dbg debug_assert debu
 pub(crate) const INERT: &str = "allow warn deny forbid expect doc must_use deprecated inline cold rustfmt clippy test ignore \
     should_panic non_exhaustive track_caller automatically_derived";
 
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing seen on the way")]
 pub(crate) struct Scan<'a> {
     pub(crate) world: &'a mut World,
     pub(crate) resolver: &'a mut Resolver,
@@ -55,6 +56,10 @@ pub(crate) struct Scan<'a> {
     /// Names that stand by themselves.
     pub(crate) mentioned: BTreeSet<Name>,
     pub(crate) calls_methods: bool,
+    /// Every name in a path.
+    pub(crate) named: BTreeSet<Name>,
+    /// Whether a macro is called or written that may name anything.
+    pub(crate) calls_macros: bool,
     /// Names of associated items of foreign types, which are ours if a trait in scope has them.
     pub(crate) associated: BTreeSet<Name>,
     /// Whether the files that it names were loaded as items.
@@ -116,6 +121,8 @@ impl<'a> Scan<'a> {
             readings: Vec::new(),
             mentioned: BTreeSet::new(),
             calls_methods: false,
+            named: BTreeSet::new(),
+            calls_macros: false,
             associated: BTreeSet::new(),
             loaded: false,
             found: References::default(),
@@ -141,6 +148,7 @@ impl<'a> Scan<'a> {
         }
         self.files();
         self.imports_by_effect();
+        self.imports_by_condition();
         self.traits_in_scope();
     }
 
@@ -487,7 +495,10 @@ impl<'a> Scan<'a> {
                     self.found.methods.extend(self.world.names.find("write_fmt"));
                 }
             }
-            _ => self.readings.push((end, Reading::Arguments)),
+            _ => {
+                self.calls_macros = true;
+                self.readings.push((end, Reading::Arguments));
+            }
         }
         true
     }

@@ -151,6 +151,8 @@ pub struct World {
     pub macros: HashMap<Name, Vec<NodeId>>,
     /// Impls in the order in which they were loaded.
     pub impls: Vec<NodeId>,
+    /// Imports with a `cfg`: name, module, file and tokens, attributes included.
+    pub conditional: Vec<(Name, ModuleId, FileId, Range<usize>)>,
     /// The types that an inherent impl may be for.
     pub inherent_impls: HashMap<NodeId, Vec<NodeId>>,
     /// Crates in the order in which they were loaded.

@@ -373,3 +373,91 @@ impl Unrelated { fn total(&self) -> u32 { 400 } }
         ],
     );
 }
+
+#[test]
+fn names_that_change_places() {
+    check(
+        "renamed imports",
+        r#"
+//- src/lib.rs
+mod a { pub fn one(x: u32) -> u32 { x + 1 } pub fn two(x: u32) -> u32 { x + 2 } }
+mod b { pub use crate::a::one as first; pub use crate::a::two as second; }
+mod c { pub fn go(x: u32) -> u32 { x + 3 } } mod d { pub fn go(x: u32) -> u32 { x + 4 } }
+use a::one as g; use a::two as h;
+use c as left; use d as right;
+#[fleche] fn f(x: u32) -> u32 { (g(x) - h(x)) + (b::first(x) - b::second(x)) + (left::go(x) - right::go(x)) }
+"#,
+        &[
+            (
+                "of a module's imports",
+                "use a::one as g; use a::two as h;",
+                "use a::two as g; use a::one as h;",
+                Moves,
+            ),
+            (
+                "of re-exports",
+                "a::one as first; pub use crate::a::two as second",
+                "a::two as first; pub use crate::a::one as second",
+                Moves,
+            ),
+            ("of modules", "use c as left; use d as right;", "use d as left; use c as right;", Moves),
+        ],
+    );
+    check(
+        "imports of one name in two modules",
+        r#"
+//- src/lib.rs
+mod a { pub fn go(x: u32) -> u32 { x + 1 } pub trait Plus { fn plus(&self) -> u32; } impl Plus for u32 { fn plus(&self) -> u32 { 1 } } }
+mod b { pub fn go(x: u32) -> u32 { x + 2 } pub trait Plus { fn plus(&self) -> u32; } impl Plus for u32 { fn plus(&self) -> u32 { 2 } } }
+mod c { use crate::a::go; use std::cmp::min as pick; use crate::a::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }
+mod d { use crate::b::go; use std::cmp::max as pick; use crate::b::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }
+#[fleche] fn f(x: u32) -> u32 { c::f(x) - d::f(1) }
+"#,
+        &[
+            (
+                "of a function",
+                "{ use crate::a::go; use std::cmp::min as pick; use crate::a::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }\nmod d { use crate::b::go;",
+                "{ use crate::b::go; use std::cmp::min as pick; use crate::a::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }\nmod d { use crate::a::go;",
+                Moves,
+            ),
+            (
+                "of the standard library",
+                "min as pick; use crate::a::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }\nmod d { use crate::b::go; use std::cmp::max",
+                "max as pick; use crate::a::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }\nmod d { use crate::b::go; use std::cmp::min",
+                Moves,
+            ),
+            (
+                "of a trait",
+                "a::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }\nmod d { use crate::b::go; use std::cmp::max as pick; use crate::b::Plus",
+                "b::Plus; pub fn f(x: u32) -> u32 { go(x) + pick(x, 1) + x.plus() } }\nmod d { use crate::b::go; use std::cmp::max as pick; use crate::a::Plus",
+                Moves,
+            ),
+        ],
+    );
+    check(
+        "imports under conditions",
+        r#"
+//- src/lib.rs
+mod a { pub fn one(x: u32) -> u32 { x + 1 } pub fn two(x: u32) -> u32 { x + 2 } }
+mod b { #[cfg(unix)] pub use crate::a::one as go; #[cfg(windows)] pub use crate::a::two as go; }
+mod e { pub fn late(x: u32) -> u32 { x + 1 } } mod g { pub fn late(x: u32) -> u32 { x + 2 } }
+#[cfg(target_os = "linux")] use e::*;
+#[cfg(target_os = "macos")] use g::*;
+#[fleche] fn f(x: u32) -> u32 { b::go(x) + late(x) }
+"#,
+        &[
+            (
+                "of a name",
+                "#[cfg(unix)] pub use crate::a::one as go; #[cfg(windows)]",
+                "#[cfg(windows)] pub use crate::a::one as go; #[cfg(unix)]",
+                Moves,
+            ),
+            (
+                "of a glob",
+                "\"linux\")] use e::*;\n#[cfg(target_os = \"macos\")]",
+                "\"macos\")] use e::*;\n#[cfg(target_os = \"linux\")]",
+                Moves,
+            ),
+        ],
+    );
+}
