@@ -71,6 +71,12 @@ impl CodeDigest {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// The digest of the function that has so many equal ones before it in its place.
+    #[must_use]
+    pub fn of_twin(self, before: u32) -> Self {
+        if before == 0 { self } else { self.within(blake3::hash(&before.to_le_bytes())) }
+    }
+
     /// The digest of a function's own tokens with that of all the code it may reach.
     #[must_use]
     pub fn within(self, whole: blake3::Hash) -> Self {

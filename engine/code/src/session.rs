@@ -2,7 +2,7 @@
 //!
 //! Whatever cannot be found out makes the answer the whole crate's digest, never a smaller one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::CodeDigest;
@@ -66,6 +66,14 @@ pub struct Reached {
     pub report: Report,
 }
 
+impl Reached {
+    /// What is behind a key that counts no code.
+    pub fn nothing() -> Self {
+        let report = Report { level: "nothing".to_owned(), ..Report::default() };
+        Self { digest: CodeDigest([0; 32]), options: Vec::new(), environment: Vec::new(), report }
+    }
+}
+
 /// Everything that is known in one compiler process.
 #[derive(Debug)]
 pub struct Session {
@@ -77,6 +85,8 @@ pub struct Session {
     sources: Sources,
     locks: BTreeMap<PathBuf, Option<Lock>>,
     told: BTreeSet<PathBuf>,
+    /// How many functions of the same tokens were seen in an item, or else in a file.
+    twins: HashMap<(Option<NodeId>, Option<PathBuf>, blake3::Hash), u32>,
     listing: Listed,
     /// Whether reports list every item, however many there are.
     all: bool,
@@ -131,6 +141,7 @@ impl Session {
             sources: Sources::default(),
             locks: BTreeMap::new(),
             told: BTreeSet::new(),
+            twins: HashMap::new(),
             listing: Listed::default(),
             all: false,
         }
@@ -199,14 +210,26 @@ impl Session {
 
     /// The digest of a function and all that it reaches.
     pub fn reachable(&mut self, function: Function<'_>) -> Reached {
-        let found = function.file.filter(|_| !function.generic).and_then(|file| {
-            let analysis = self.analysis.as_mut()?;
-            analysis.world.find(file, function.line, function.name)
-        });
+        let found = if function.generic { None } else { self.place(function) };
         match found {
             Some(root) => self.reached(root, function).unwrap_or_else(|| self.whole(function)),
             None => self.whole(function),
         }
+    }
+
+    /// How many functions with these tokens were asked for before in this place. The compiler calls several by one full name
+    /// where blocks of one item hold them, or a macro wrote them; what they name may differ nevertheless.
+    pub fn twins(&mut self, function: Function<'_>) -> u32 {
+        let place = self.place(function);
+        let file = function.file.filter(|_| place.is_none()).map(Path::to_path_buf);
+        let own = blake3::hash(format!("{} {}", function.name, function.tokens).as_bytes());
+        let count = self.twins.entry((place, file, own)).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    fn place(&mut self, function: Function<'_>) -> Option<NodeId> {
+        self.analysis.as_mut()?.world.find(function.file?, function.line, function.name)
     }
 
     /// Files that were read and not told of before.
@@ -294,16 +317,6 @@ impl Session {
         let world = &mut analysis.world;
         let most = if self.all { usize::MAX } else { report::MOST };
         let (mut report, items) = self.listing.report(world, root, closure, most);
-        // Where there are several functions of one name and the same tokens inside one item, which of them.
-        if world.names.text(world.nodes[root].name) != function.name || !world.nodes[root].cached {
-            let file = &world.files[world.nodes[root].file];
-            let name = world.names.find(function.name).unwrap_or(Name::NONE);
-            let before = world.nodes[root]
-                .range
-                .clone()
-                .filter(|at| file.lexed.name(*at) == name && file.lexed.tokens.line(*at) < function.line);
-            facts.silent(format!("inner {} {}", function.name, before.count()));
-        }
         for line in &closure.outside.foreign {
             let from = line.split_once(" = ").map_or("", |(_, path)| path.split("::").next().unwrap_or(path));
             facts.digested(format!("use {line}"), format!("names from `{from}`"));
@@ -359,10 +372,13 @@ impl Session {
         for (&name, linked) in &world.crates[krate].dependencies {
             let used = match linked {
                 Linked::Local(found) => {
-                    closure.crates.contains(found) && *found != krate || {
-                        // A macro of the workspace is reached with every crate that links it.
-                        world.crates[*found].is_macro
-                    }
+                    // What is reached in one may have come by names that another gives.
+                    krate == world.own && closure.crates.len() > 1
+                        || closure.crates.contains(found) && *found != krate
+                        || {
+                            // A macro of the workspace is reached with every crate that links it.
+                            world.crates[*found].is_macro
+                        }
                 }
                 Linked::Foreign(_) => closure.outside.crates.contains(&name),
             };

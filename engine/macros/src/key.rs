@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use fleche_code::CodeDigest;
 use fleche_code::compiler::Invocation;
-use fleche_code::report::Report;
 use fleche_code::session::{Function, Reached, Session};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -35,11 +34,6 @@ pub(crate) fn code(
     generic: bool,
     function: &TokenStream,
 ) -> Code {
-    if level == Level::Nothing {
-        let value = quote!(::core::option::Option::None);
-        let covers = Report { level: "nothing".to_owned(), ..Report::default() }.encode();
-        return Code { value, binary: false, covers, tracked: TokenStream::new() };
-    }
     if in_editor() {
         // Nothing of it runs, and reading a crate at each keystroke would be slow.
         let value = quote!(::core::option::Option::Some([0; 32]));
@@ -49,14 +43,16 @@ pub(crate) fn code(
     let (file, line) = place(name);
     let text = name.to_string();
     let function = Function { file: file.as_deref(), line, name: &text, tokens: &tokens, generic };
-    let (reached, files) = with_session(|session| {
+    let (reached, twins, files) = with_session(|session| {
+        let twins = session.twins(function);
         let reached = match level {
-            Level::Nothing | Level::Body | Level::Binary => session.body(function),
+            Level::Nothing => Reached::nothing(),
+            Level::Body | Level::Binary => session.body(function),
             Level::Reachable => session.reachable(function),
             Level::Module => session.module(function),
             Level::Crate => session.whole(function),
         };
-        (reached, session.fresh_files())
+        (reached, twins, session.fresh_files())
     });
     let mut report = reached.report.clone();
     if level == Level::Binary {
@@ -64,11 +60,16 @@ pub(crate) fn code(
     }
     let covers = report.encode();
     let tracked = track(&files, &reached.environment);
-    Code { value: value(private, &reached), binary: level == Level::Binary, covers, tracked }
+    let value = if level == Level::Nothing && twins == 0 {
+        quote!(::core::option::Option::None)
+    } else {
+        value(private, &reached, twins)
+    };
+    Code { value, binary: level == Level::Binary, covers, tracked }
 }
 
-fn value(private: &TokenStream, reached: &Reached) -> TokenStream {
-    let CodeDigest(bytes) = reached.digest;
+fn value(private: &TokenStream, reached: &Reached, twins: u32) -> TokenStream {
+    let CodeDigest(bytes) = reached.digest.of_twin(twins);
     let options = reached.options.iter().filter_map(|option| option.parse::<TokenStream>().ok());
     quote! {
         ::core::option::Option::Some(#private::counted([#(#bytes),*], &[#(::core::cfg!(#options)),*]))
