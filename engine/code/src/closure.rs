@@ -77,6 +77,8 @@ pub struct Closure {
     pub crates: BTreeSet<CrateId>,
     /// Everything else that its nodes refer to.
     pub outside: References,
+    /// Where names lead, as numbers of [`Analysis::foreign`].
+    pub(crate) names: Vec<Name>,
     /// The item that pulls most of the crate in, if it is reached, and how many it reaches.
     pub core: Option<(NodeId, usize)>,
     /// Which node reaches which, except below that item, each as often as it was found out.
@@ -158,6 +160,11 @@ impl Analysis {
     fn number(&mut self, found: &mut References) {
         let foreign = std::mem::take(&mut found.foreign);
         found.foreign_numbers = foreign.iter().map(|text| self.foreign.number(text)).collect();
+    }
+
+    /// Where the names in a closure lead, as text.
+    pub fn leads(&self, closure: &Closure) -> BTreeSet<&str> {
+        closure.names.iter().map(|name| self.foreign.text(*name)).collect()
     }
 
     /// What the attributes of a module refer to.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::names::{Name, Names};
 use crate::report::Part;
 
 /// Lines for a digest, and what they mean.
@@ -50,6 +51,56 @@ impl Facts {
             hasher.update(line.as_bytes());
         }
     }
+}
+
+/// Where names lead: each text is hashed once, whatever the number of functions that share it.
+#[derive(Debug, Default)]
+pub(crate) struct Led {
+    /// For each text the crate it is about, and its hash.
+    known: Vec<Option<(usize, [u64; 4])>>,
+    crates: Vec<String>,
+}
+
+impl Led {
+    /// A digest of the texts about each crate.
+    pub(crate) fn digests(&mut self, texts: &Names, names: &[Name]) -> BTreeMap<String, blake3::Hash> {
+        self.known.resize(texts.len(), None);
+        let mut sums: Vec<Option<[u64; 4]>> = vec![None; self.crates.len()];
+        for name in names {
+            let at = name.0 as usize;
+            let (krate, hash) = match self.known[at] {
+                Some(known) => known,
+                None => *self.known[at].insert(look(&mut self.crates, texts.text(*name))),
+            };
+            if krate >= sums.len() {
+                sums.resize(krate + 1, None);
+            }
+            // A sum does not depend on the order; that two sets of texts have the same one is as unlikely as for one text.
+            let sum = sums[krate].get_or_insert([0; 4]);
+            sum[0] = sum[0].wrapping_add(hash[0]);
+            sum[1] = sum[1].wrapping_add(hash[1]);
+            sum[2] = sum[2].wrapping_add(hash[2]);
+            sum[3] = sum[3].wrapping_add(hash[3]);
+        }
+        let found = self.crates.iter().zip(sums).filter_map(|(krate, sum)| Some((krate, sum?)));
+        let digest = |sum: [u64; 4]| blake3::hash(sum.map(u64::to_le_bytes).as_flattened());
+        found.map(|(krate, sum)| (krate.clone(), digest(sum))).collect()
+    }
+}
+
+/// The crate that a line is about, and the line's hash.
+fn look(crates: &mut Vec<String>, line: &str) -> (usize, [u64; 4]) {
+    let krate = line.split_once(" = ").map_or("", |(_, path)| path.split("::").next().unwrap_or(path));
+    let at = crates.iter().position(|known| known == krate).unwrap_or_else(|| {
+        crates.push(krate.to_owned());
+        crates.len() - 1
+    });
+    let digest = blake3::hash(line.as_bytes());
+    let mut parts = digest
+        .as_bytes()
+        .chunks_exact(8)
+        .map(|part| part.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+    (at, std::array::from_fn(|_| parts.next().unwrap_or_default()))
 }
 
 /// The start of a digest, marked as one.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::CodeDigest;
 use crate::closure::{Analysis, Closure};
 use crate::compiler::Invocation;
-use crate::facts::{Facts, short};
+use crate::facts::{Facts, Led, short};
 use crate::items::ItemKind;
 use crate::lexer::Tokens;
 use crate::listed::Listed;
@@ -88,6 +88,7 @@ pub struct Session {
     /// How many functions of the same tokens were seen in an item, or else in a file.
     twins: HashMap<(Option<NodeId>, Option<PathBuf>, blake3::Hash), u32>,
     listing: Listed,
+    led: Led,
     /// Whether reports list every item, however many there are.
     all: bool,
 }
@@ -143,6 +144,7 @@ impl Session {
             told: BTreeSet::new(),
             twins: HashMap::new(),
             listing: Listed::default(),
+            led: Led::default(),
             all: false,
         }
     }
@@ -317,9 +319,9 @@ impl Session {
         let world = &mut analysis.world;
         let most = if self.all { usize::MAX } else { report::MOST };
         let (mut report, items) = self.listing.report(world, root, closure, most);
-        for line in &closure.outside.foreign {
-            let from = line.split_once(" = ").map_or("", |(_, path)| path.split("::").next().unwrap_or(path));
-            facts.digested(format!("use {line}"), format!("names from `{from}`"));
+        for (from, digest) in self.led.digests(&analysis.foreign, &closure.names) {
+            let value = short(&digest);
+            facts.add(format!("use {from} {digest}"), format!("names from `{from}`"), value);
         }
         let (options, set) = self.options(&closure.outside.options);
         for line in set {

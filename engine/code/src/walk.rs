@@ -93,9 +93,8 @@ impl<'a> Walk<'a> {
             closure.reached[face] = None;
         }
         closure.nodes = (0..closure.reached.len()).filter(|node| closure.reached[*node].is_some()).collect();
-        let texts = (0..).zip(&foreign).filter(|(_, counts)| **counts);
-        closure.outside.foreign =
-            texts.map(|(number, _)| analysis.foreign.text(Name(number)).to_owned()).collect();
+        closure.names =
+            (0..).zip(&foreign).filter(|(_, counts)| **counts).map(|(number, _)| Name(number)).collect();
         Walked { closure, called, open, unknown, foreign }
     }
 

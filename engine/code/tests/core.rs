@@ -13,13 +13,13 @@ use fleche_code::world::World;
 fn knotted() -> String {
     let mut text = String::from(
         "//- src/lib.rs\npub trait Step { fn step(&self) -> u32; fn other(&self) -> u32 { 0 } fn rare(&self) -> u32 { 1 } }\n\
-         make_all!(nothing);\n",
+         make_all!(nothing); use std::cmp::min as pick; mod far { pub fn go(x: u32) -> u32 { x } } use far::go as gone;\n",
     );
     for n in 0..200 {
         let (next, far) = ((n + 1) % 200, (n * 7 + 3) % 200);
         let _ = writeln!(
             text,
-            "pub struct S{n}(pub Option<Box<S{next}>>); impl Step for S{n} {{ fn step(&self) -> u32 {{ help{far}() }} }}\n\
+            "pub struct S{n}(pub Option<Box<S{next}>>); impl Step for S{n} {{ fn step(&self) -> u32 {{ pick(help{far}(), 1) }} }}\n\
              impl S{n} {{ pub fn only{n}(&self) -> u32 {{ {n} }} pub fn shared(&self) -> u32 {{ S{far}(None).step() }} }}\n\
              pub fn help{n}() -> u32 {{ S{next}(None).shared() }}"
         );
@@ -33,7 +33,7 @@ fn knotted() -> String {
             text,
             "struct T{n}; impl T{n} {{ fn shared(&self) -> u32 {{ {n} }} fn alone(&self) -> u32 {{ 7 }} }}\n\
              impl Step for T{n} {{ fn step(&self) -> u32 {{ 1 }} fn rare(&self) -> u32 {{ S{n}(None).only{n}() }} }}\n\
-             fn f{n}(s: &S{n}) -> u32 {{ T{n}.alone() + s.only{n}() }} fn g{n}() -> u32 {{ help{n}() + T{n}.rare() }} fn h{n}() -> u32 {{ {n} }}\n\
+             fn f{n}(s: &S{n}) -> u32 {{ T{n}.alone() + s.only{n}() }} fn g{n}() -> u32 {{ help{n}() + T{n}.rare() }} fn h{n}() -> u32 {{ gone({n}) }}\n\
              struct U{n}; impl U{n} {{ fn deeper(&self) -> u32 {{ {n} }} fn alone(&self) -> u32 {{ 8 }} }}\n\
              fn k{n}() -> u32 {{ help{n}() + U{n}.alone() }} fn l{n}() -> u32 {{ U{n}.alone() + help{n}() }}"
         );
@@ -53,14 +53,19 @@ fn a_closure_does_not_depend_on_those_before_it() {
     let functions: Vec<usize> = (0..shared.world.nodes.len())
         .filter(|node| shared.world.nodes[*node].kind == ItemKind::Function)
         .collect();
-    let (mut large, mut small) = (0, 0);
+    let (mut large, mut small, mut leads) = (0, 0, 0);
     for &function in functions.iter().step_by(61).chain(functions.iter().rev().take(12)) {
-        let (after_others, alone) = (shared.closure(function), load().closure(function));
+        let mut apart = load();
+        let (after_others, alone) = (shared.closure(function), apart.closure(function));
         assert_eq!(after_others.nodes, alone.nodes, "{}", shared.world.label(function));
         assert_eq!(after_others.modules, alone.modules);
-        assert_eq!(after_others.outside.foreign, alone.outside.foreign);
+        assert_eq!(shared.leads(&after_others), apart.leads(&alone));
+        leads += usize::from(!apart.leads(&alone).is_empty());
         large += usize::from(alone.nodes.len() > 600);
         small += usize::from(alone.nodes.len() < 20);
     }
-    assert!(large > 5 && small > 2, "{large} large, {small} small");
+    assert!(
+        large > 5 && small > 2 && leads > 5,
+        "{large} large, {small} small, {leads} with names that lead elsewhere"
+    );
 }
