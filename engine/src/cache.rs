@@ -27,7 +27,7 @@ static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Calls `f` with every live cache of this process.
-pub(crate) fn for_each(f: impl Fn(&Cache)) {
+pub(crate) fn for_each(f: impl FnMut(&Cache)) {
     let mut live = Vec::new();
     CACHES.lock().retain(|cache| {
         live.extend(cache.upgrade().map(Cache));

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use fleche_store::{Bytes, CallId, CallKey, TypeFingerprint, ValueDigest};
 use smallvec::SmallVec;
 
+use crate::cancel;
 use crate::code;
 use crate::demand::{self, Demand, Effort};
 use crate::events::{Fate, Progress};
@@ -37,7 +38,7 @@ use crate::thread::{self, Active, Activity, Place};
 use crate::value::{self, Outcome, Value, View};
 
 pub(crate) use self::kept::now_ms;
-use self::kept::{keep, name_of, start_over, uncached};
+use self::kept::{cancelled, keep, name_of, start_over, uncached};
 
 /// Kept arguments too large for a record lie in the store under this fingerprint.
 pub(crate) const ARGUMENT: TypeFingerprint = TypeFingerprint(0x666c_6563_6865_4152);
@@ -158,6 +159,7 @@ pub(crate) struct Subject<'a> {
 /// Answers a call that is known to hold, from the function and the canonical bytes of its arguments alone:
 /// nothing is hashed with BLAKE3, no lock is taken for writing, nothing is allocated.
 pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
+    cancel::point();
     if marks::is_prompt() && thread::with(|thread| thread.frames.is_empty() && thread.frozen.is_none()) {
         marks::catch_up();
     }
@@ -372,6 +374,8 @@ impl Miss {
             return Evaluated::Ours(demand::with_stack(body), None);
         };
         let Sealed { call, key, place, flight, forced, rerun } = sealed;
+        // What was cancelled while records were verified goes no further.
+        cancel::point();
         let frame = Frame::new(Purpose::Run(call.id), place.cache.clone(), place.revision.clone())
             .named(call.function.clone());
         let (depth, active) = (push(frame), Active::enter(call.id, Activity::Running));
@@ -390,8 +394,13 @@ impl Miss {
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(panic) => {
-                thread::taint(Taint::FailedCall(call.id));
-                uncached(&place, &call, &self.kept, forced);
+                if cancel::is_ours(&*panic) {
+                    thread::taint(Taint::Cancelled);
+                    cancelled(&place, &call, &self.kept);
+                } else {
+                    thread::taint(Taint::FailedCall(call.id));
+                    uncached(&place, &call, &self.kept, forced);
+                }
                 // The waiters go on before the panic does.
                 drop(flight);
                 drop(rerun);

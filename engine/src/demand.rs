@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fleche_store::{CallId, CallKey, Dependency, Identity, Record};
 
 use crate::cache::Cache;
+use crate::cancel;
 use crate::events::{self, Event, Fate, Progress};
 use crate::flight::{self, Claim, Flight};
 use crate::frame::{Frame, Purpose};
@@ -438,6 +439,8 @@ fn recall(place: &Place, of: CallId, definition: &Definition, identity: &Identit
     let frame = Frame::new(Purpose::Verify, place.cache.clone(), place.revision.clone());
     let called =
         apart(frame, || catch_unwind(AssertUnwindSafe(|| call(&mut Arguments::new(&kept)))).ok().flatten());
+    // To be cancelled is no failure of the call.
+    cancel::point();
     // Restored arguments are not trusted: what failed is that call only if it says so itself.
     let ours = place.revision.has_failed(place.cache.number(), of).then_some(of);
     let _dropped = thread::with(|thread| thread.failures.file(&place.cache, &place.revision, ours));

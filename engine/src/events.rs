@@ -24,6 +24,8 @@ pub enum Fate {
     },
     /// The body ran, but nothing was kept: it failed, it is tainted, or storage refused it.
     Uncached,
+    /// What the running body had used changed, and it was cancelled; see [`crate::cancellable`].
+    Cancelled,
     /// A rerun made another result although everything it observed was as it had been. Told after the
     /// [`Fate::Ran`] of the same run.
     Nondeterministic,
@@ -50,6 +52,7 @@ impl fmt::Display for Fate {
             Fate::Ran { changed: true } => "ran",
             Fate::Ran { changed: false } => "ran, unchanged",
             Fate::Uncached => "ran, not kept",
+            Fate::Cancelled => "cancelled",
             Fate::Nondeterministic => "nondeterministic",
         })
     }
@@ -118,6 +121,7 @@ impl Progress {
                 Fate::CutOff => "cut off",
                 Fate::Ran { .. } => "ran",
                 Fate::Uncached => "not kept",
+                Fate::Cancelled => "cancelled",
                 Fate::Nondeterministic => "nondeterministic",
             },
         }
@@ -147,6 +151,8 @@ pub struct Stats {
     pub ran: u64,
     /// Bodies that ran without their result being kept.
     pub uncached: u64,
+    /// Bodies that were cancelled.
+    pub cancelled: u64,
     /// Reruns, counted among `ran` too, that made another result of the same observations.
     pub nondeterministic: u64,
 }
@@ -161,6 +167,7 @@ impl std::ops::Sub for Stats {
             cut_off: self.cut_off.saturating_sub(earlier.cut_off),
             ran: self.ran.saturating_sub(earlier.ran),
             uncached: self.uncached.saturating_sub(earlier.uncached),
+            cancelled: self.cancelled.saturating_sub(earlier.cancelled),
             nondeterministic: self.nondeterministic.saturating_sub(earlier.nondeterministic),
         }
     }
@@ -181,6 +188,7 @@ pub(crate) struct Events {
     cut_off: AtomicU64,
     ran: AtomicU64,
     uncached: AtomicU64,
+    cancelled: AtomicU64,
     nondeterministic: AtomicU64,
     listened: AtomicBool,
     listeners: RwLock<Vec<Listener>>,
@@ -195,6 +203,7 @@ impl Events {
             cut_off: self.cut_off.load(Ordering::Relaxed),
             ran: self.ran.load(Ordering::Relaxed),
             uncached: self.uncached.load(Ordering::Relaxed),
+            cancelled: self.cancelled.load(Ordering::Relaxed),
             nondeterministic: self.nondeterministic.load(Ordering::Relaxed),
         }
     }
@@ -254,6 +263,7 @@ impl Events {
             Fate::CutOff => &self.cut_off,
             Fate::Ran { .. } => &self.ran,
             Fate::Uncached => &self.uncached,
+            Fate::Cancelled => &self.cancelled,
             Fate::Nondeterministic => &self.nondeterministic,
         };
         counter.fetch_add(1, Ordering::Relaxed);

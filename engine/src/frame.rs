@@ -43,6 +43,8 @@ pub(crate) enum Taint {
     Told(String),
     /// A nested call's result could not be named.
     Unkept,
+    /// The call, or one below it, was cancelled.
+    Cancelled,
 }
 
 /// What a frame on a thread's stack is there for.
@@ -122,6 +124,11 @@ impl Frame {
                 self.edges.push(Seen { dep, observed });
             }
         }
+    }
+
+    /// What it has observed up to now.
+    pub(crate) fn seen(&self) -> &[Seen] {
+        &self.edges
     }
 
     /// Taints the frame; the first reason is kept.

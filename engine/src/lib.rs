@@ -44,6 +44,7 @@
 mod buffer;
 mod cache;
 mod call;
+mod cancel;
 mod code;
 mod config;
 mod cover;
@@ -92,6 +93,7 @@ pub use fleche_store::{
 
 pub use crate::cache::Cache;
 pub use crate::call::Call;
+pub use crate::cancel::{Cancelled, cancellable, checkpoint};
 pub use crate::code::{code_changes, code_of};
 pub use crate::error::{Error, Result};
 pub use crate::events::{Event, Fate, Progress, Stats};

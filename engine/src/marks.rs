@@ -7,16 +7,17 @@
 //! Every mark is numbered by the counter of changes, so that "since the revision began" is a comparison. An input
 //! that is met for the first time counts as marked just then: what was reported about its path before is not kept.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use fleche_store::Digest;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use crate::input::{Input, InputId};
 use crate::paths::PathMap;
-use crate::{cache, graph, input};
+use crate::{cache, cancel, graph, input};
 
 /// What a watcher is asked.
 pub(crate) trait Source: Send + Sync {
@@ -36,6 +37,8 @@ struct Index {
     by_path: PathMap<About>,
     /// The number of each input's last mark, by the input's number.
     marked: Vec<u64>,
+    /// The working directory, as it is seen from the root of each cache.
+    here: Vec<InputId>,
 }
 
 /// Built when the first watcher starts and kept up from then on.
@@ -50,6 +53,9 @@ struct Trusted {
     number: u64,
 }
 
+/// The working directory as [`catch_up`] found it last, if somebody depends on it.
+static HERE: RwLock<Option<PathBuf>> = RwLock::new(None);
+
 static SOURCES: RwLock<Vec<Trusted>> = RwLock::new(Vec::new());
 
 /// The number of the watcher that came last.
@@ -60,6 +66,13 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static PROMPT: AtomicUsize = AtomicUsize::new(0);
 
 impl Index {
+    /// Before the graphs are told: whoever holds an input after this compares with the new number.
+    fn mark(&mut self, ids: &[InputId], number: u64) {
+        for id in ids {
+            self.marked[id.number() as usize] = number;
+        }
+    }
+
     fn enter(&mut self, id: InputId, input: &Arc<Input>) {
         let number = id.number() as usize;
         if self.marked.len() <= number {
@@ -68,6 +81,9 @@ impl Index {
         self.marked[number] = graph::last_change();
         if let Some(path) = input.path() {
             self.by_path.entry(path).or_default().push((id, input.clone()));
+        }
+        if matches!(**input, Input::WorkingDirectory(_)) {
+            self.here.push(id);
         }
     }
 }
@@ -87,7 +103,11 @@ pub(crate) fn add(source: Arc<dyn Source>, prompt: bool) {
     input::for_all(|all| {
         let mut index = INDEX.write();
         let fresh = index.is_none();
-        let index = index.get_or_insert_with(|| Index { by_path: PathMap::default(), marked: Vec::new() });
+        let index = index.get_or_insert_with(|| Index {
+            by_path: PathMap::default(),
+            marked: Vec::new(),
+            here: Vec::new(),
+        });
         // Inputs met while nobody watched were not entered.
         for (id, input) in all {
             if fresh || index.marked.get(id.number() as usize).is_none_or(|marked| *marked == u64::MAX) {
@@ -104,8 +124,8 @@ pub(crate) fn add(source: Arc<dyn Source>, prompt: bool) {
 
 /// Ceases to trust a watcher. What it covered must be marked after that.
 pub(crate) fn remove(source: &Arc<dyn Source>, prompt: bool) {
-    if prompt {
-        PROMPT.fetch_sub(1, Ordering::AcqRel);
+    if prompt && PROMPT.fetch_sub(1, Ordering::AcqRel) == 1 {
+        mark_here();
     }
     SOURCES.write().retain(|other| !std::ptr::addr_eq(Arc::as_ptr(&other.source), Arc::as_ptr(source)));
     COUNT.fetch_sub(1, Ordering::AcqRel);
@@ -118,7 +138,33 @@ pub(crate) fn catch_up() {
         let prompt: SmallVec<[Arc<dyn Source>; 2]> =
             SOURCES.read().iter().filter(|known| known.prompt).map(|known| known.source.clone()).collect();
         prompt.iter().for_each(|source| source.drain());
+        find_here();
     }
+}
+
+/// Nobody tells of a change of the working directory. It is asked for, which is one system call.
+fn find_here() {
+    if INDEX.read().as_ref().is_none_or(|index| index.here.is_empty()) {
+        return;
+    }
+    let here = std::env::current_dir().ok();
+    if *HERE.read() != here {
+        *HERE.write() = here;
+        mark_here();
+    }
+}
+
+/// Marks the working directory.
+fn mark_here() {
+    let number = graph::count_change();
+    let ids = {
+        let mut index = INDEX.write();
+        let Some(index) = &mut *index else { return };
+        let ids = index.here.clone();
+        index.mark(&ids, number);
+        ids
+    };
+    tell(&ids, number);
 }
 
 /// Whether [`catch_up`] has anything to do.
@@ -126,12 +172,17 @@ pub(crate) fn is_prompt() -> bool {
     PROMPT.load(Ordering::Relaxed) > 0
 }
 
-/// Whether a watcher covers what the input is about.
-pub(crate) fn covers(id: InputId) -> bool {
+/// Whether a watcher covers what the input is about, of which `digest` was seen.
+pub(crate) fn covers(id: InputId, digest: Digest) -> bool {
     if COUNT.load(Ordering::Relaxed) == 0 || id.is_told() {
         return false;
     }
     let input = id.input();
+    if let Input::WorkingDirectory(root) = &*input {
+        // It may have been another one for a while: what was seen then is not what the next call asks for.
+        let is_here = |here: &PathBuf| input::working_directory_digest(here, root) == digest;
+        return is_prompt() && HERE.read().as_ref().is_some_and(is_here);
+    }
     let Some(path) = input.path() else { return false };
     if matches!(&*input, Input::Tree(selection) if selection.reads_above()) {
         return false;
@@ -181,12 +232,18 @@ pub(crate) fn mark<'a>(paths: impl IntoIterator<Item = &'a Path>) {
         }
         ids.sort_unstable_by_key(|id| id.number());
         ids.dedup();
-        // Before the graphs are told: whoever holds an input after this compares with the new number.
-        for id in &ids {
-            index.marked[id.number() as usize] = number;
-        }
+        index.mark(&ids, number);
     }
-    if !ids.is_empty() {
-        cache::for_each(|cache| cache.with_graph(|graph| graph.doubt(&ids, number)));
+    tell(&ids, number);
+}
+
+/// Tells the graphs, and who may be cancelled, of inputs that were marked.
+fn tell(ids: &[InputId], number: u64) {
+    if ids.is_empty() {
+        return;
+    }
+    cache::for_each(|cache| cache.with_graph(|graph| graph.doubt(ids, number)));
+    if cancel::is_possible() {
+        cancel::tell(ids, graph::Graph::digest_of);
     }
 }

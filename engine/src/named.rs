@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::frame::{Dep, Taint};
 use crate::input::{self, InputId};
-use crate::{cache, graph, thread, value};
+use crate::{cache, cancel, graph, thread, value};
 
 /// The digest of each named input, and the number of the change that set it.
 static SET: LazyLock<RwLock<HashMap<InputId, (Digest, u64)>>> = LazyLock::new(|| RwLock::new(HashMap::new()));
@@ -118,9 +118,13 @@ impl<T: Serialize> Input<T> {
 /// A revision that begins meanwhile may have used what a graph knew before it was told, so the change gets a number
 /// above all revisions of that time: to them the input cannot be observed.
 fn publish(id: InputId, digest: Digest) {
+    let before = self::digest(id);
     announce(id, digest);
     cache::for_each(|cache| cache.with_graph(|graph| graph.set(id, digest)));
     conclude(id, digest);
+    if cancel::is_possible() && before != Some(digest) {
+        cancel::tell(&[id], |_, _| before);
+    }
 }
 
 fn announce(id: InputId, digest: Digest) {
@@ -129,6 +133,11 @@ fn announce(id: InputId, digest: Digest) {
 
 fn conclude(id: InputId, digest: Digest) {
     SET.write().insert(id, (digest, graph::count_change()));
+}
+
+/// The digest of a named input as it is now.
+pub(crate) fn digest(id: InputId) -> Option<Digest> {
+    SET.read().get(&id).map(|(digest, _)| *digest)
 }
 
 fn published_at(id: InputId) -> u64 {

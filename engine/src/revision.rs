@@ -137,6 +137,12 @@ impl Revision {
         self.seen.lock().contains_key(&input)
     }
 
+    /// Whether something else was seen of the input; `None` if it has not been looked at.
+    pub(crate) fn differs(&self, input: InputId, now: impl FnOnce() -> Option<Digest>) -> Option<bool> {
+        let seen = self.seen.lock().get(&input).copied()?;
+        Some(now() != seen)
+    }
+
     /// Something that the running call has met does not fit this picture.
     pub(crate) fn spoil(&self) {
         self.broken.store(true, Ordering::Release);

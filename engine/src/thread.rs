@@ -12,6 +12,7 @@ use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
+use crate::cancel::{self, Part};
 use crate::fingerprint;
 use crate::flight::Pilot;
 use crate::frame::{Dep, Frame, Purpose, Taint};
@@ -112,6 +113,8 @@ pub(crate) struct Thread {
     pub(crate) failures: Failures,
     /// How often the top-level call has started over.
     pub(crate) restarts: u32,
+    /// What it works for that may be cancelled.
+    pub(crate) part: Option<Part>,
 }
 
 impl Thread {
@@ -128,6 +131,7 @@ impl Thread {
             rerun: None,
             failures: Failures::default(),
             restarts: 0,
+            part: None,
         }
     }
 
@@ -205,6 +209,7 @@ pub(crate) struct Place {
 /// Finds the place. The main thread has the configured cache from the start; another thread must have been
 /// given one.
 pub(crate) fn place(what: &str) -> Place {
+    cancel::point();
     if marks::is_prompt() && with(|thread| thread.frames.is_empty() && thread.frozen.is_none()) {
         marks::catch_up();
     }
@@ -289,6 +294,7 @@ pub(crate) struct Fork {
     pilot: Pilot,
     rerun: Option<Rerun>,
     restarts: u32,
+    part: Option<Part>,
 }
 
 /// Prepares to work on several threads. Until the fork is dropped this thread's active calls are shared with its
@@ -313,6 +319,7 @@ pub(crate) fn fork() -> Fork {
             pilot: thread.pilot.clone(),
             rerun: thread.rerun.clone(),
             restarts: thread.restarts,
+            part: thread.part.as_ref().map(Part::branch),
         }
     })
 }
@@ -337,6 +344,7 @@ impl Fork {
             rerun: self.rerun.clone(),
             failures: Failures::default(),
             restarts: self.restarts,
+            part: self.part.clone(),
         };
         let outside = with(|thread| std::mem::replace(thread, branch));
         let result = f();

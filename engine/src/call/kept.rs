@@ -35,6 +35,16 @@ pub(super) fn uncached(place: &Place, call: &Call, kept: &[Option<Vec<u8>>], for
     });
 }
 
+/// Reports a run that was cancelled: no failure, and nothing that is known of the call is different.
+pub(super) fn cancelled(place: &Place, call: &Call, kept: &[Option<Vec<u8>>]) {
+    place.cache.events().report(Fate::Cancelled, || Event {
+        call: call.id,
+        function: (*call.function).into(),
+        arguments: arguments_of(kept),
+        fate: Fate::Cancelled,
+    });
+}
+
 /// Kept arguments as text for people.
 fn arguments_of(kept: &[Option<Vec<u8>>]) -> String {
     let arguments: Vec<String> =

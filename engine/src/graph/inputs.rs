@@ -2,7 +2,8 @@
 //!
 //! An input's digest is compared and entered under one lock: between the two nobody may believe a node to be clean.
 
-use fleche_store::Digest;
+use fleche_store::{CallId, Digest};
+use foldhash::HashSet;
 
 use super::{Graph, InputNode, count_change};
 use crate::input::InputId;
@@ -32,7 +33,7 @@ impl Graph {
         if self.nodes.read().inputs.get(&input).is_some_and(same) {
             return;
         }
-        let covered = marks::covers(input);
+        let covered = marks::covers(input, digest);
         let mut nodes = self.nodes.write();
         if nodes.diverged(revision) {
             // What the revision used of it without a look is not known any more.
@@ -64,6 +65,28 @@ impl Graph {
             }
         }
         nodes.suspect(&above);
+    }
+
+    /// What is known of the input.
+    pub(crate) fn digest_of(&self, input: InputId) -> Option<Digest> {
+        self.nodes.read().inputs.get(&input)?.digest
+    }
+
+    /// Whether one of these calls depends on the input, directly or through others. It may have ceased to.
+    pub(crate) fn is_below_any(&self, input: InputId, calls: &HashSet<CallId>) -> bool {
+        let nodes = self.nodes.read();
+        let mut met = HashSet::default();
+        let mut above = nodes.inputs.get(&input).map_or(Vec::new(), |known| known.dependents.clone());
+        while let Some(id) = above.pop() {
+            if met.insert(id) {
+                let node = nodes.node(id);
+                if calls.contains(&node.call) {
+                    return true;
+                }
+                above.extend_from_slice(nodes.dependents(id));
+            }
+        }
+        false
     }
 
     /// Takes note that something about these inputs was reported: each must be looked at again.

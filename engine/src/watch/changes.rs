@@ -81,6 +81,15 @@ impl Pending {
         self.change(|changes| *changes = Changes { everything: true, ..Changes::default() });
     }
 
+    /// Adds what was given out and not dealt with.
+    pub(crate) fn put_back(&self, changes: Changes) {
+        if changes.everything {
+            self.push_everything();
+        } else {
+            self.push(changes.paths);
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut Changes)) {
         let mut state = self.state.lock();
         let was_empty = state.changes.is_empty();

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 pub use self::changes::Changes;
 use self::changes::Pending;
 use self::polling::Polling;
+use crate::cancel::cancellable;
 use crate::error::Result;
 use crate::{marks, scope};
 
@@ -94,6 +95,7 @@ struct Settings {
     most_watches: usize,
     most_pending: usize,
     prompt: bool,
+    cancel: bool,
     skip: Option<Skip>,
 }
 
@@ -146,6 +148,7 @@ impl Watch {
             most_watches: usize::MAX,
             most_pending: 100_000,
             prompt: true,
+            cancel: false,
             skip: None,
         })
     }
@@ -176,6 +179,14 @@ impl Watch {
     /// millisecond; [`Watcher::catch_up`] asks once. Only Linux can be asked.
     pub fn prompt(mut self, prompt: bool) -> Self {
         self.0.prompt = prompt;
+        self
+    }
+
+    /// Whether a change cancels the callback's running calls that depend on it (no). The callback is then called again,
+    /// with what it had been told and what has changed since; see [`crate::cancellable`], which this is. Then the callback must
+    /// leave nothing half done that it does not do anew, and must write nothing that its calls read.
+    pub fn cancel(mut self, cancel: bool) -> Self {
+        self.0.cancel = cancel;
         self
     }
 
@@ -212,12 +223,16 @@ impl Watch {
         settings.roots = real_roots(&settings.roots)?;
         let pending = Arc::new(Pending::new(settings.most_pending));
         let eyes = open(&settings, &pending)?;
-        let (quiet, longest) = (settings.quiet, settings.longest);
-        let changes = pending.clone();
+        let (quiet, longest, cancels) = (settings.quiet, settings.longest, settings.cancel);
+        let told = pending.clone();
         let caller = std::thread::Builder::new().name("fleche watch".into()).spawn(move || {
             let Ok(_scope) = scope::cache(cache) else { return };
-            while let Some(changes) = changes.wait(quiet, longest) {
-                callback(&changes);
+            while let Some(changes) = told.wait(quiet, longest) {
+                if !cancels {
+                    callback(&changes);
+                } else if cancellable(|| callback(&changes)).is_err() {
+                    told.put_back(changes);
+                }
             }
         })?;
         Ok(Watcher { settings, pending, eyes, caller: Some(caller) })
