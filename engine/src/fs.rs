@@ -44,8 +44,9 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     if is_plain(&place) {
         return std::fs::read(path);
     }
-    let input = input::file(path);
-    match place.cache.files().read(&absolute(path)) {
+    let at = absolute(path);
+    let input = input::file(&at);
+    match place.cache.files().read(&at) {
         Ok((bytes, digest)) => {
             observed(&place, path, input, digest);
             Ok(bytes)
@@ -107,11 +108,12 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     if is_plain(&place) {
         return std::fs::File::open(path).map(File::plain);
     }
-    let input = input::file(path);
-    match place.cache.files().open(&absolute(path)) {
+    let at = absolute(path);
+    let input = input::file(&at);
+    match place.cache.files().open(&at) {
         Ok((opened, digest)) => {
             observed(&place, path, input, digest);
-            Ok(File::tracked(opened, absolute(path), place.revision.clone()))
+            Ok(File::tracked(opened, at, place.revision.clone()))
         }
         Err(error) => Err(failed(&place, path, input, error)),
     }
@@ -163,8 +165,9 @@ pub fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 
 fn status(what: &str, path: &Path, follow: bool) -> io::Result<Metadata> {
     let place = thread::place(what);
-    let whole = input::whole(path);
-    let found = place.cache.files().find(&absolute(path), follow);
+    let at = absolute(path);
+    let whole = input::whole(&at);
+    let found = place.cache.files().find(&at, follow);
     let input = || Input::Status(whole.clone(), follow).id();
     match found {
         Ok(found) => {
@@ -205,7 +208,8 @@ fn status(what: &str, path: &Path, follow: bool) -> io::Result<Metadata> {
 pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
     let path = path.as_ref();
     let place = thread::place("`fleche::fs::exists`");
-    let exists = match place.cache.files().find(&absolute(path), true) {
+    let at = absolute(path);
+    let exists = match place.cache.files().find(&at, true) {
         Ok(_) => true,
         Err(error) if input::is_absence(&error) => false,
         Err(error) => {
@@ -214,7 +218,7 @@ pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
         }
     };
     if thread::running() {
-        let input = Input::Exists(input::whole(path)).id();
+        let input = Input::Exists(input::whole(&at)).id();
         // A slash at the end asks for more than the input tells.
         if !input::wants_directory(path) {
             observed(&place, path, input, if exists { input::present() } else { input::absent() });
@@ -241,8 +245,9 @@ pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
 pub fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref();
     let place = thread::place("`fleche::fs::read_link`");
-    let input = Input::Link(input::whole(path)).id();
-    let result = place.cache.files().link(&absolute(path));
+    let at = absolute(path);
+    let input = Input::Link(input::whole(&at)).id();
+    let result = place.cache.files().link(&at);
     let result = result.map_err(|error| if input::is_absence(&error) { nothing_there() } else { error });
     match &result {
         _ if !thread::running() => {}
@@ -270,20 +275,17 @@ pub fn digest(path: impl AsRef<Path>) -> io::Result<Option<Digest>> {
     let path = path.as_ref();
     let place = thread::place("`fleche::fs::digest`");
     let files = place.cache.files();
+    let at = absolute(path);
     // What a plan assumes or this picture already holds goes before what lies there now.
-    let tree = input::tree(path);
-    let is_directory =
-        || files.find(&absolute(path), true).is_ok_and(|found| found.kind() == Kind::Directory);
-    let input = if place.revision.has(tree) || is_directory() { tree } else { input::file(path) };
+    let tree = input::tree(&at);
+    let is_directory = || files.find(&at, true).is_ok_and(|found| found.kind() == Kind::Directory);
+    let input = if place.revision.has(tree) || is_directory() { tree } else { input::file(&at) };
     let Some(digest) = graph::look(&place, input) else {
-        let error = files
-            .tree(&absolute(path))
-            .err()
-            .unwrap_or_else(|| io::Error::other("it changed while it was read"));
+        let error = files.tree(&at).err().unwrap_or_else(|| io::Error::other("it changed while it was read"));
         thread::taint(Taint::FailedRead(error.to_string()));
         return Err(error);
     };
-    relative(&place, path);
+    relative(&place, path, input);
     thread::record(Dep::Input(input), digest);
     Ok((digest != input::absent()).then_some(digest))
 }
@@ -306,7 +308,7 @@ fn observed(place: &Place, path: &Path, input: InputId, digest: Digest) {
     if !thread::running() {
         return;
     }
-    relative(place, path);
+    relative(place, path, input);
     if graph::settle(place, input, digest) {
         thread::record(Dep::Input(input), digest);
     } else {
@@ -345,12 +347,31 @@ fn failed(place: &Place, path: &Path, input: InputId, error: io::Error) -> io::E
     error
 }
 
-/// A relative path means what the working directory makes of it.
-fn relative(place: &Place, path: &Path) {
-    if path.is_relative()
-        && let here = place.cache.files().working_directory()
-        && let Some(digest) = graph::look(place, here)
-    {
-        thread::record(Dep::Input(here), digest);
+/// A relative path means what the working directory makes of it: that is an input too. It has to be the one that was
+/// used for this input, and the same for all of a revision.
+fn relative(place: &Place, path: &Path, input: InputId) {
+    if path.is_absolute() {
+        return;
+    }
+    let files = place.cache.files();
+    let here = files.working_directory();
+    let input = input.input();
+    let names = path.components().filter(|part| part.as_os_str() != ".").count();
+    // Of a tree the base may be further up than what was asked for.
+    let used = match &*input {
+        Input::Tree(_) => None,
+        other => other.path().and_then(|whole| whole.ancestors().nth(names)),
+    };
+    match graph::look(place, here) {
+        Some(digest)
+            if used.is_none_or(|used| input::working_directory_digest(used, files.root()) == digest) =>
+        {
+            thread::record(Dep::Input(here), digest);
+        }
+        Some(_) => {
+            place.revision.spoil();
+            thread::taint(Taint::Changed);
+        }
+        None => thread::taint(Taint::FailedRead("the working directory cannot be found".into())),
     }
 }

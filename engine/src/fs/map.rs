@@ -82,8 +82,9 @@ pub unsafe fn map(path: impl AsRef<Path>) -> io::Result<Map> {
         // SAFETY: the caller promises that nobody writes to the file while it is mapped.
         return Ok(Map(Inner::Mapped(unsafe { memmap2::Mmap::map(&file)? })));
     }
-    let input = input::file(path);
-    let mapped = place.cache.files().open(&absolute(path)).and_then(|(opened, digest)| {
+    let at = absolute(path);
+    let input = input::file(&at);
+    let mapped = place.cache.files().open(&at).and_then(|(opened, digest)| {
         let map = match opened {
             Opened::Bytes(bytes) => Inner::Bytes(bytes),
             Opened::File { file, stamp } => {
