@@ -3,7 +3,8 @@
 //! Nothing is ever cancelled from outside: a thread that works for a [`cancellable`] closure finds out by itself, where
 //! it comes by a cached call, a tracked read or a [`checkpoint`], and only if the running bodies have seen an input that
 //! has another digest now. It unwinds with a payload of its own, which counts as no failure: nothing of what it made is
-//! kept, whoever waited for it goes on. Once begun it does not stop: a body that swallows it meets it again.
+//! kept, whoever waited for it goes on. Once begun it does not stop: a body that swallows it meets it again. It never
+//! begins in a destructor that runs as something unwinds already.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -194,7 +195,8 @@ pub(crate) fn is_ours(panic: &(dyn std::any::Any + Send)) -> bool {
 
 /// Unwinds if this thread works for a run that is cancelled, or has to be.
 pub(crate) fn point() {
-    if !is_told() {
+    // A destructor that runs as something unwinds must not unwind itself: that would end the process.
+    if !is_told() || std::thread::panicking() {
         return;
     }
     let part = thread::with(|thread| if thread.frozen.is_some() { None } else { thread.part.clone() });

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -98,6 +98,37 @@ fn a_call_whose_input_changes_is_cancelled_and_nothing_of_it_is_kept() {
     assert_eq!(cancellable(|| slow(&a)), Ok("2".into()));
     assert_eq!(slow(&a), "2");
     assert_eq!(watching.project.cache.stats().ran, 1);
+}
+
+/// Or the process would end: a destructor must not unwind while something unwinds.
+#[test]
+fn a_destructor_that_reads_as_its_body_is_cancelled_does_not_unwind_too() {
+    struct Closing(PathBuf);
+    impl Drop for Closing {
+        fn drop(&mut self) {
+            fleche::checkpoint();
+            CLOSED.with_borrow_mut(|closed| closed.push(fleche::fs::read_to_string(&self.0).unwrap()));
+        }
+    }
+    thread_local! {
+        static CLOSED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+    #[fleche]
+    fn closing(path: &Path) -> String {
+        let _closing = Closing(path.to_path_buf());
+        let text = fleche::fs::read_to_string(path).unwrap_or_default();
+        linger();
+        text
+    }
+    let watching = Watching::new();
+    let a = watching.path("a");
+    let file = a.clone();
+    next_lingers(FOR_EVER, move || fs::write(file, "2").unwrap());
+    assert_eq!(cancellable(|| closing(&a)), Err(Cancelled));
+    assert!(!closing::contains(&a));
+    assert_eq!(cancellable(|| closing(&a)), Ok("2".into()));
+    // What a body reads as it unwinds is nobody's result.
+    assert_eq!(CLOSED.take().len(), 2);
 }
 
 #[test]
