@@ -164,6 +164,31 @@ fn an_input_that_was_used_without_a_look_counts() {
     next_lingers(FOR_EVER, move || fs::write(file, "2").unwrap());
     assert_eq!(cancellable(|| above(&a)), Err(Cancelled));
     assert_eq!(cancellable(|| above(&a)), Ok("2!".into()));
+    // Written, but with what it held before.
+    let b = watching.path("b");
+    assert_eq!((text(&b), text(&b)), ("1".into(), "1".into()));
+    let file = b.clone();
+    next_lingers(MOMENT, move || fs::write(file, "1").unwrap());
+    assert_eq!(cancellable(|| above(&b)), Ok("1!".into()));
+}
+
+#[test]
+fn a_body_cannot_cancel_what_it_does_itself() {
+    #[fleche]
+    fn within(path: &Path) -> String {
+        let text = cancellable(|| {
+            let text = fleche::fs::read_to_string(path).unwrap_or_default();
+            linger();
+            text
+        });
+        text.unwrap_or_else(|cancelled| cancelled.to_string())
+    }
+    let watching = Watching::new();
+    let a = watching.path("a");
+    let file = a.clone();
+    next_lingers(MOMENT, move || fs::write(file, "2").unwrap());
+    assert_eq!(within(&a), "1");
+    assert_eq!(within(&a), "2");
 }
 
 #[test]
