@@ -63,7 +63,7 @@ fn lists_functions_and_what_one_covers() {
         app::plain  src/main.rs:2  1 item in 1 file, 62.5 % of the crate
     "]]
     .assert_eq(&project.fleche(&["code"]).out);
-    expect![[r#"
+    expect![[r"
         app::parse
         6 items in 2 files, 55.7 % of the crate
         most of them because of `app::row::parse_row`, which alone pulls in 4
@@ -78,7 +78,7 @@ fn lists_functions_and_what_one_covers() {
           names from `app`
           names from `std`
           target linux x86_64
-    "#]]
+    "]]
     .assert_eq(&project.fleche(&["code", "parse"]).out.replace(std::env::consts::ARCH, "x86_64"));
     expect![[r"
         app::parse
