@@ -319,6 +319,18 @@ fn a_picture_that_is_held_is_not_cancelled() {
 fn panics_pass() {
     let panic = catch_unwind(|| cancellable(|| panic!("a panic of the host"))).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"a panic of the host"));
+    // Also if the call was cancelled before.
+    let watching = Watching::new();
+    let a = watching.path("a");
+    let file = a.clone();
+    next_lingers(FOR_EVER, move || fs::write(file, "2").unwrap());
+    let panic = catch_unwind(|| {
+        cancellable(|| {
+            let _cancelled = catch_unwind(|| slow(&a));
+            panic!("a panic of the host");
+        })
+    });
+    assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"a panic of the host"));
 }
 
 #[test]

@@ -5,10 +5,11 @@ mod common;
 
 use std::env::set_current_dir;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::Project;
 use fleche::{Watch, fleche};
+use parking_lot::Mutex;
 
 #[fleche]
 fn text(path: &Path) -> String {
@@ -27,6 +28,18 @@ fn away(there: &Path, back: &Path) -> String {
     let text = fleche::fs::read_to_string("x").unwrap_or_default();
     set_current_dir(back).unwrap();
     text
+}
+
+/// Where another part of the program goes while the next call of `moved` runs.
+static ELSEWHERE: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+#[fleche]
+fn moved() -> String {
+    let y = fleche::fs::read_to_string("y").unwrap_or_default();
+    if let Some(there) = ELSEWHERE.lock().take() {
+        set_current_dir(there).unwrap();
+    }
+    y + &fleche::fs::read_to_string("x").unwrap_or_default()
 }
 
 #[test]
@@ -64,6 +77,11 @@ fn a_relative_path_means_what_the_working_directory_makes_of_it() {
     fs::write(two.join("x"), "newer.").unwrap();
     assert_eq!(away(&two, &one), "newer.");
     expect(&one, "new.y in one.");
+    // One call, two working directories: what it read is the result of neither, so it starts over.
+    *ELSEWHERE.lock() = Some(two.clone());
+    assert_eq!(moved(), "y in two.newer.");
+    set_current_dir(&one).unwrap();
+    assert_eq!(moved(), "y in one.new.");
     // Nobody watches any more.
     expect(&one, "new.y in one.");
     drop(watcher);
