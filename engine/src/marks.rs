@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use fleche_store::Digest;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::input::{Input, InputId};
@@ -55,6 +55,9 @@ struct Trusted {
 
 /// The working directory as [`catch_up`] found it last, if somebody depends on it.
 static HERE: RwLock<Option<PathBuf>> = RwLock::new(None);
+
+/// Held while it is found.
+static FINDING: Mutex<()> = Mutex::new(());
 
 static SOURCES: RwLock<Vec<Trusted>> = RwLock::new(Vec::new());
 
@@ -147,10 +150,13 @@ fn find_here() {
     if INDEX.read().as_ref().is_none_or(|index| index.here.is_empty()) {
         return;
     }
+    // One at a time: who comes while another marks must not go on before that is done.
+    let _one = FINDING.lock();
     let here = std::env::current_dir().ok();
     if *HERE.read() != here {
-        *HERE.write() = here;
+        // Marked before it is known: until then nothing is held by it.
         mark_here();
+        *HERE.write() = here;
     }
 }
 

@@ -6,6 +6,8 @@ mod common;
 use std::env::set_current_dir;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
 
 use common::Project;
 use fleche::{Watch, fleche};
@@ -82,6 +84,22 @@ fn a_relative_path_means_what_the_working_directory_makes_of_it() {
     assert_eq!(moved(), "y in two.newer.");
     set_current_dir(&one).unwrap();
     assert_eq!(moved(), "y in one.new.");
+    // Whoever asks first after a change of directory finds it, and so does who asks at the same time.
+    for round in 0..400 {
+        let (dir, expected) = if round % 2 == 0 { (&two, "newer.") } else { (&one, "new.") };
+        set_current_dir(dir).unwrap();
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let _scope = fleche::cache(&project.cache);
+                    start.wait();
+                    assert_eq!(text("x".as_ref()), expected);
+                });
+            }
+        });
+    }
+    set_current_dir(&one).unwrap();
     // Nobody watches any more.
     expect(&one, "new.y in one.");
     drop(watcher);
