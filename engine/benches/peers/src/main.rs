@@ -163,10 +163,7 @@ fn main() {
         let (_, first, second) = PEERS.iter().find(|(peer, ..)| peer == name).expect("a peer");
         let child = if which == "first" { *first } else { *second };
         let (dir, layers) = (dir.clone(), layers.parse().expect("a number"));
-        return on_large_stack(move || {
-            // fleche wants its cache on this thread as on any other that is not the main one.
-            child(Path::new(&dir), layers);
-        });
+        return on_large_stack(move || child(Path::new(&dir), layers));
     }
     let layers = std::env::var("FLECHE_BENCH_LAYERS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_u32);
     let some = std::env::var("FLECHE_BENCH_PEERS").unwrap_or_else(|_| "fleche,salsa,picante,qbice".into());
