@@ -6,6 +6,8 @@ pub(crate) mod cases;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::scratch::PROFILE;
+
 pub(crate) use cases::CASES;
 
 /// An edit of another file than the function's: function, call, file, text, other text.
@@ -182,9 +184,10 @@ pub(crate) fn files(engine: &Path) -> Vec<(String, String)> {
         (
             "Cargo.toml",
             "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"near\", \"far\", \"maker\", \"small\", \"wide\"]\n[workspace.dependencies]\n\
-             near-by = { path = \"near\", package = \"near\" }\n[profile.dev]\ndebug = \"line-tables-only\"\n\
-             [profile.dev.package.\"*\"]\nopt-level = 1\n[profile.dev.package.app]\ndebug = false\n"
-                .to_owned(),
+             near-by = { path = \"near\", package = \"near\" }\n[profile.dev]\n"
+                .to_owned()
+                + PROFILE
+                + "\n[profile.dev.package.app]\ndebug = false\n",
         ),
         (
             ".cargo/config.toml",

@@ -6,8 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The profile of the workspace, so that what it has compiled already is not compiled again.
-const PROFILE: &str = "debug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 1\n";
+/// The profile of the workspace, so that what it has compiled already is not compiled again. Seen from elsewhere our own
+/// crates are dependencies too, and the large ones take long to optimise.
+pub(crate) const PROFILE: &str = "debug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 1\n\n\
+     [profile.dev.package.fleche]\nopt-level = 0\n\n[profile.dev.package.fleche-store]\nopt-level = 0\n";
 
 pub(crate) struct Scratch {
     root: tempfile::TempDir,
@@ -56,6 +58,8 @@ impl Scratch {
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_NET_OFFLINE", "true")
             .env_remove("RUSTFLAGS")
+            // Digests must hold up with incremental compilation, which is what people have.
+            .env_remove("CARGO_INCREMENTAL")
             .envs(environment.iter().copied())
             .output()
             .expect("cargo");
