@@ -162,9 +162,9 @@ pub struct Status {
 /// `fleche why`.
 #[derive(Debug, Args)]
 pub struct Why {
-    /// A task, with all its instances, or one such as plot[oslo]; or the digest of a recorded call, as `query` shows
-    /// it.
-    #[arg(value_name = "TASK|DIGEST")]
+    /// A task, with all its instances, or one such as plot[oslo]; a file that a task makes; or the digest of a recorded
+    /// call, as `query` shows it.
+    #[arg(value_name = "TASK|FILE|DIGEST")]
     pub task: String,
     /// The directory of the cache, for calls of a program that has no fleche.toml.
     #[arg(long, value_name = "DIR")]
