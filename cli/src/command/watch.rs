@@ -16,6 +16,7 @@ use crate::host::Exit;
 use crate::observed::Observed;
 use crate::path::on_disk;
 use crate::plan::TaskId;
+use crate::produced::Produced;
 use crate::project::{Access, Project};
 use crate::schedule::{Lookout, Steer};
 use crate::watcher::{Change, Watcher};
@@ -107,19 +108,10 @@ impl Lookout for Eye<'_> {
         let _scope = fleche::cache(self.context.cache);
         let plan = self.context.plan;
         self.watcher.follow((plan, self.tasks), |concerned| {
-            let root = &plan.root;
             let changed: Vec<TaskId> = concerned
                 .tasks
                 .iter()
-                .filter(|(task, paths)| {
-                    let as_read = |path: &String| {
-                        self.context
-                            .observed
-                            .is_some_and(|observed| observed.is_as_read(**task, path, &on_disk(root, path)))
-                    };
-                    // It may only have been touched.
-                    !paths.iter().all(as_read)
-                })
+                .filter(|(task, paths)| !self.is_only_touched(**task, paths))
                 .map(|(task, _)| *task)
                 .collect();
             let left = if concerned.plan {
@@ -144,6 +136,21 @@ impl Lookout for Eye<'_> {
 }
 
 impl Eye<'_> {
+    /// Whether what the task made or was answered with is still right, although these inputs were written to.
+    fn is_only_touched(&self, task: TaskId, paths: &[String]) -> bool {
+        let (context, root) = (self.context, &self.context.plan.root);
+        if let Some(observed) = context.observed.filter(|observed| observed.has_begun(task)) {
+            return paths.iter().all(|path| observed.is_as_read(task, path, &on_disk(root, path)));
+        }
+        // A hit has read nothing. With its inputs as they are now a record must hold whose outputs lie here.
+        let Ok(prepared) = context.prepare(task, &|_| None) else { return false };
+        let known = prepared.function.lookup::<Produced>().filter(|produced| produced.holds_in(root));
+        known.is_some_and(|produced| {
+            let ledger = context.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.has_made(&context.plan.tasks[task].name, &produced)
+        })
+    }
+
     /// Whether the task is another one, or none, in the new plan.
     fn is_pointless(&self, task: TaskId, new: &Project) -> bool {
         let (old, name) = (self.context, &self.context.plan.tasks[task].name);

@@ -160,6 +160,36 @@ fn a_running_task_whose_input_changes_is_ended_and_starts_again() {
 }
 
 #[test]
+fn an_input_of_a_hit_that_is_only_touched_cancels_nothing() {
+    let project = Project::new(
+        "[task.a]\nrun = 'cat in > ${outputs}'\ninputs = ['in']\noutputs = ['a']\n\
+         [task.b]\nrun = 'cat a other > ${outputs}; echo > $LOG.b; until test -e $LOG.go; do sleep 0.05; done'\n\
+         inputs = ['a', 'other']\noutputs = ['b']\npass_env = ['LOG']\n",
+    );
+    project.write("in", "1\n");
+    project.write("other", "o\n");
+    project.fleche(&["run", "a"]);
+    let watching = Watching::start(&project);
+    wait_for(&project, "log.b");
+    project.write("in", "1\n");
+    thread::sleep(Duration::from_millis(300));
+    assert!(!watching.text("out").contains("cancelled"), "{}", watching.text("out"));
+    project.write("in", "2\n");
+    wait_for_text(&watching, "cancelled");
+    std::fs::write(project.outside("log.go"), "").expect("written");
+    assert_eq!(watching.run(1), ["hit a", "cancelled b", "ran a", "ran b"]);
+    assert_eq!(project.read("b"), "2\no\n");
+}
+
+fn wait_for_text(watching: &Watching<'_>, text: &str) {
+    let start = Instant::now();
+    while !watching.text("out").contains(text) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", watching.text("out"));
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn an_unrelated_task_is_left_alone_and_what_reads_from_a_changed_one_is_not() {
     let project = Project::new(
         "[task.a]\nrun = 'cat in > ${outputs}'\ninputs = ['in']\noutputs = ['a']\n\
