@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use fleche::explain::ago;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -105,7 +104,7 @@ impl<'c> Report<'c> {
                 if let Some(changes) = changes {
                     let mut text = format!("{}\n", self.console.styled(NAME, &format!("{task} runs:")));
                     let rows: Vec<_> =
-                        changes.iter().map(|change| change_as_row(self.console, change, false)).collect();
+                        changes.iter().map(|change| change_as_row(self.console, change)).collect();
                     text.push_str(&crate::console::table(&rows));
                     self.console.print(&text);
                 }
@@ -367,15 +366,11 @@ fn seconds(time: Duration) -> f64 {
 
 /// A difference as an object.
 pub fn change_as_json(change: &Change) -> Value {
-    let mut object = json!({ "verb": change.verb, "what": change.what, "detail": change.detail });
-    if let Some(ms) = change.written_ms {
-        object["written_ms"] = ms.into();
-    }
-    object
+    json!({ "verb": change.verb, "what": change.what, "detail": change.detail })
 }
 
-/// A difference as a row of a table; `when`: with the time at which a file was written.
-pub fn change_as_row(console: &Console, change: &Change, when: bool) -> Vec<String> {
+/// A difference as a row of a table.
+pub fn change_as_row(console: &Console, change: &Change) -> Vec<String> {
     let style = match change.verb {
         "added" => GOOD,
         "removed" => BAD,
@@ -384,11 +379,7 @@ pub fn change_as_row(console: &Console, change: &Change, when: bool) -> Vec<Stri
     vec![
         format!("  {}", console.styled(style, &format!("{:<7}", change.verb))),
         change.what.clone(),
-        match (change.written_ms.filter(|_| when).map(ago), change.detail.as_str()) {
-            (None, detail) => detail.to_owned(),
-            (Some(ago), "") => format!("written {ago}"),
-            (Some(ago), detail) => format!("{detail}, written {ago}"),
-        },
+        change.detail.clone(),
     ]
 }
 

@@ -41,7 +41,7 @@ fn row(directory: &Path) -> Option<String> {
         let start = Instant::now();
         let closure = analysis.closure(function);
         times.push(start.elapsed().as_micros());
-        let reached: usize = closure.nodes.iter().map(|node| analysis.world.size(*node)).sum();
+        let reached: usize = closure.nodes().into_iter().map(|node| analysis.world.size(node)).sum();
         shares.push(reached * 1000 / total.max(1));
     }
     shares.sort_unstable();

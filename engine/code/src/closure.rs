@@ -43,6 +43,8 @@ pub struct Analysis {
     pub(crate) foreign: Names,
     /// What counts whatever the function.
     pub(crate) base: Option<Arc<Walked>>,
+    /// Of what counts whatever the function, the items that pull most in, once they were looked for.
+    base_pulls: Option<Vec<(NodeId, usize)>>,
     /// What most large closures share.
     pub(crate) core: Core,
     of_modules: HashMap<ModuleId, Arc<References>>,
@@ -67,8 +69,12 @@ pub struct Analysis {
 /// What a function reaches.
 #[derive(Clone, Debug, Default)]
 pub struct Closure {
-    /// Every node reached, by the order of their numbers.
-    pub nodes: Vec<NodeId>,
+    /// The walk that it is a copy of, with more.
+    pub(crate) start: Option<Arc<Walked>>,
+    /// The nodes beyond that, in the order in which they were reached.
+    pub(crate) own: Vec<NodeId>,
+    /// A node of that walk that is not reached nevertheless: what stands for calls of the function itself.
+    pub(crate) hidden: Option<NodeId>,
     /// For each node of the world, whether it is reached and from where first; the root from itself.
     pub(crate) reached: Vec<Option<NodeId>>,
     /// Modules with a node in it.
@@ -77,12 +83,14 @@ pub struct Closure {
     pub crates: BTreeSet<CrateId>,
     /// Everything else that its nodes refer to.
     pub outside: References,
-    /// Where names lead, as numbers of [`Analysis::foreign`].
-    pub(crate) names: Vec<Name>,
+    /// For each text of [`Analysis::foreign`] about where a name leads, whether it counts.
+    pub(crate) foreign: Vec<bool>,
+    /// Those beyond the walk that it is a copy of.
+    pub(crate) own_names: Vec<Name>,
     /// The item that pulls most of the crate in, if it is reached, and how many it reaches.
     pub core: Option<(NodeId, usize)>,
-    /// Which node reaches which, except below that item, each as often as it was found out.
-    pub edges: Vec<(NodeId, NodeId)>,
+    /// Which node reaches which beyond the walk that it is a copy of, each as often as it was found out.
+    pub(crate) edges: Vec<(NodeId, NodeId)>,
 }
 
 impl Analysis {
@@ -95,6 +103,7 @@ impl Analysis {
             references: Vec::new(),
             foreign: Names::default(),
             base: None,
+            base_pulls: None,
             core: Core::Unknown,
             of_modules: HashMap::new(),
             of_macros: HashMap::new(),
@@ -117,7 +126,7 @@ impl Analysis {
             self.base = Some(Arc::new(Walk::new(self, None).run()));
         }
         let found = Walk::new(self, Some(root)).run();
-        if matches!(self.core, Core::Unknown) && found.closure.nodes.len() > LARGE {
+        if matches!(self.core, Core::Unknown) && found.closure.count() > LARGE {
             self.find_core(&found.closure, root);
         }
         found.closure
@@ -126,20 +135,38 @@ impl Analysis {
     /// Most functions of a crate whose items know one another reach the same large part of it. What the item that pulls it
     /// in reaches is found once; a walk that comes to that item need not go through it all.
     fn find_core(&mut self, closure: &Closure, root: NodeId) {
-        let pulls = closure.pulls(root);
-        self.core = match pulls.first() {
-            Some((node, count))
-                if *count * 2 > closure.nodes.len()
-                    && !self.world.nodes[*node].is_face
-                    && self.world.nodes[*node].face.is_none() =>
-            {
-                let mut found = Walk::new(self, Some(*node)).run();
-                found.closure.edges.sort_unstable();
-                found.closure.edges.dedup();
-                Core::Found(*node, Arc::new(found))
+        let always = self.base.as_ref().map(|base| &base.closure);
+        let counts_always = |node: NodeId| always.is_some_and(|base| base.reached[node].is_some());
+        let small = always.is_none_or(|base| base.count() * 2 < closure.count());
+        let pulls = if small { closure.pulls(root) } else { Vec::new() };
+        let found = pulls.into_iter().find(|(node, count)| {
+            *count * 2 > closure.count() && !counts_always(*node) && {
+                let node = &self.world.nodes[*node];
+                !node.is_face && node.face.is_none()
             }
-            _ => Core::Missing,
+        });
+        self.core = match found {
+            Some((node, _)) => Core::Found(node, Arc::new(Walk::new(self, Some(node)).run())),
+            None => Core::Missing,
         };
+    }
+
+    /// The item that pulls most of a large closure in, and how many. Where all functions have the most part in common, it
+    /// is looked for once.
+    pub(crate) fn pulls(&mut self, closure: &Closure, root: NodeId) -> Option<(NodeId, usize)> {
+        if closure.core.is_some() {
+            return closure.core;
+        }
+        match &self.base {
+            Some(base) if base.closure.count() * 2 > closure.count() => {
+                let always = |(node, _): &(NodeId, usize)| base.closure.reached[*node].is_some();
+                let found = self
+                    .base_pulls
+                    .get_or_insert_with(|| closure.pulls(root).into_iter().filter(always).collect());
+                found.first().copied()
+            }
+            _ => closure.pulls(root).into_iter().next(),
+        }
     }
 
     pub(crate) fn references(&mut self, node: NodeId) -> Arc<References> {
@@ -164,7 +191,8 @@ impl Analysis {
 
     /// Where the names in a closure lead, as text.
     pub fn leads(&self, closure: &Closure) -> BTreeSet<&str> {
-        closure.names.iter().map(|name| self.foreign.text(*name)).collect()
+        let numbers = (0..).zip(&closure.foreign).filter(|(_, counts)| **counts);
+        numbers.map(|(number, _)| self.foreign.text(Name(number))).collect()
     }
 
     /// What the attributes of a module refer to.
@@ -312,6 +340,31 @@ fn folded(name: &str) -> String {
 }
 
 impl Closure {
+    /// A closure that has so far what a walk came to.
+    pub(crate) fn copied(&self, start: Arc<Walked>) -> Self {
+        Self {
+            start: Some(start),
+            reached: self.reached.clone(),
+            modules: self.modules.clone(),
+            crates: self.crates.clone(),
+            outside: self.outside.clone(),
+            foreign: self.foreign.clone(),
+            core: self.core,
+            ..Self::default()
+        }
+    }
+
+    /// Every node reached, by the order of their numbers.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        (0..self.reached.len()).filter(|node| self.reached[*node].is_some()).collect()
+    }
+
+    /// How many nodes are reached.
+    pub fn count(&self) -> usize {
+        let copied = self.start.as_ref().map_or(0, |start| start.closure.count());
+        copied + self.own.len() - usize::from(self.hidden.is_some())
+    }
+
     /// The node that a node was first reached from; `None` for the first and for what is not reached.
     pub fn from(&self, node: NodeId) -> Option<NodeId> {
         self.reached.get(node).copied().flatten().filter(|from| *from != node)
@@ -334,12 +387,20 @@ impl Closure {
 
     /// For each node but the first, how many nodes are in only because of it, itself counted.
     pub fn pulls(&self, root: NodeId) -> Vec<(NodeId, usize)> {
-        let mut graph: DiGraph<NodeId, ()> = DiGraph::with_capacity(self.nodes.len(), self.edges.len());
+        let mut graph: DiGraph<NodeId, ()> = DiGraph::new();
         let mut indices: Vec<Option<NodeIndex>> = vec![None; self.reached.len()];
-        for &node in &self.nodes {
+        for node in self.nodes() {
             indices[node] = Some(graph.add_node(node));
         }
-        for &(from, to) in &self.edges {
+        // What comes from nothing in a walk that was copied comes from the function.
+        let first = self.nodes().into_iter().filter_map(|node| Some((self.from(node)?, node)));
+        let mut all =
+            std::iter::successors(Some(self), |closure| closure.start.as_deref().map(|w| &w.closure));
+        let mut edges: Vec<(NodeId, NodeId)> = first.collect();
+        edges.extend(all.by_ref().flat_map(|closure| closure.edges.iter().copied()));
+        edges.sort_unstable();
+        edges.dedup();
+        for (from, to) in edges {
             if let (Some(from), Some(to)) = (indices[from], indices[to]) {
                 graph.add_edge(from, to, ());
             }

@@ -1,8 +1,10 @@
 //! What counts beside items: versions, options, files, imports. Each is a line that is hashed, and words for people.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::names::{Name, Names};
+use crate::closure::Closure;
+use crate::names::Names;
 use crate::report::Part;
 
 /// Lines for a digest, and what they mean.
@@ -53,54 +55,110 @@ impl Facts {
     }
 }
 
+/// Digests that are added up: which there are counts, and how often, but no order. That two collections of digests have
+/// the same sum is as unlikely as that two texts have the same digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    parts: [u64; 4],
+    count: u64,
+}
+
+impl Sum {
+    /// One digest.
+    pub(crate) fn of(digest: &blake3::Hash) -> Self {
+        let bytes = digest.as_bytes();
+        let part = |at: usize| {
+            let mut part = [0; 8];
+            part.copy_from_slice(&bytes[at * 8..at * 8 + 8]);
+            u64::from_le_bytes(part)
+        };
+        Self { parts: [part(0), part(1), part(2), part(3)], count: 1 }
+    }
+
+    /// Adds all of another sum.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let mut carry = false;
+        for (mine, theirs) in self.parts.iter_mut().zip(other.parts) {
+            let (more, first) = mine.overflowing_add(theirs);
+            let (more, second) = more.overflowing_add(u64::from(carry));
+            (*mine, carry) = (more, first || second);
+        }
+        self.count += other.count;
+    }
+
+    /// Takes out what was added.
+    pub(crate) fn remove(&mut self, other: &Self) {
+        let mut borrow = false;
+        for (mine, theirs) in self.parts.iter_mut().zip(other.parts) {
+            let (less, first) = mine.overflowing_sub(theirs);
+            let (less, second) = less.overflowing_sub(u64::from(borrow));
+            (*mine, borrow) = (less, first || second);
+        }
+        self.count -= other.count;
+    }
+
+    /// The digest of it all.
+    pub(crate) fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for part in self.parts.iter().chain([&self.count]) {
+            hasher.update(&part.to_le_bytes());
+        }
+        hasher.finalize()
+    }
+}
+
 /// Where names lead: each text is hashed once, whatever the number of functions that share it.
 #[derive(Debug, Default)]
 pub(crate) struct Led {
-    /// For each text the crate it is about, and its hash.
-    known: Vec<Option<(usize, [u64; 4])>>,
+    /// For each text the crate it is about, and its digest.
+    known: Vec<Option<(usize, Sum)>>,
     crates: Vec<String>,
+    /// The sums of what walks that are copied came to, for each crate, by their addresses.
+    copied: HashMap<usize, Vec<Option<Sum>>>,
 }
 
 impl Led {
     /// A digest of the texts about each crate.
-    pub(crate) fn digests(&mut self, texts: &Names, names: &[Name]) -> BTreeMap<String, blake3::Hash> {
+    pub(crate) fn digests(&mut self, texts: &Names, closure: &Closure) -> BTreeMap<String, blake3::Hash> {
         self.known.resize(texts.len(), None);
-        let mut sums: Vec<Option<[u64; 4]>> = vec![None; self.crates.len()];
-        for name in names {
+        let sums = self.sums(texts, closure);
+        let found = self.crates.iter().zip(sums).filter_map(|(krate, sum)| Some((krate, sum?)));
+        found.map(|(krate, sum)| (krate.clone(), sum.digest())).collect()
+    }
+
+    fn sums(&mut self, texts: &Names, closure: &Closure) -> Vec<Option<Sum>> {
+        let mut sums = Vec::new();
+        if let Some(start) = &closure.start {
+            let address = Arc::as_ptr(start).addr();
+            if !self.copied.contains_key(&address) {
+                let found = self.sums(texts, &start.closure);
+                self.copied.insert(address, found);
+            }
+            sums.clone_from(&self.copied[&address]);
+        }
+        for name in &closure.own_names {
             let at = name.0 as usize;
-            let (krate, hash) = match self.known[at] {
+            let (krate, sum) = match self.known[at] {
                 Some(known) => known,
                 None => *self.known[at].insert(look(&mut self.crates, texts.text(*name))),
             };
             if krate >= sums.len() {
                 sums.resize(krate + 1, None);
             }
-            // A sum does not depend on the order; that two sets of texts have the same one is as unlikely as for one text.
-            let sum = sums[krate].get_or_insert([0; 4]);
-            sum[0] = sum[0].wrapping_add(hash[0]);
-            sum[1] = sum[1].wrapping_add(hash[1]);
-            sum[2] = sum[2].wrapping_add(hash[2]);
-            sum[3] = sum[3].wrapping_add(hash[3]);
+            sums[krate].get_or_insert_default().add(&sum);
         }
-        let found = self.crates.iter().zip(sums).filter_map(|(krate, sum)| Some((krate, sum?)));
-        let digest = |sum: [u64; 4]| blake3::hash(sum.map(u64::to_le_bytes).as_flattened());
-        found.map(|(krate, sum)| (krate.clone(), digest(sum))).collect()
+        sums
     }
 }
 
-/// The crate that a line is about, and the line's hash.
-fn look(crates: &mut Vec<String>, line: &str) -> (usize, [u64; 4]) {
+/// The crate that a line is about, and the line's digest.
+fn look(crates: &mut Vec<String>, line: &str) -> (usize, Sum) {
     let krate = line.split_once(" = ").map_or("", |(_, path)| path.split("::").next().unwrap_or(path));
     let at = crates.iter().position(|known| known == krate).unwrap_or_else(|| {
         crates.push(krate.to_owned());
         crates.len() - 1
     });
-    let digest = blake3::hash(line.as_bytes());
-    let mut parts = digest
-        .as_bytes()
-        .chunks_exact(8)
-        .map(|part| part.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
-    (at, std::array::from_fn(|_| parts.next().unwrap_or_default()))
+    (at, Sum::of(&blake3::hash(line.as_bytes())))
 }
 
 /// The start of a digest, marked as one.
@@ -112,6 +170,26 @@ pub fn short(digest: &blake3::Hash) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_is_of_what_is_in_it_whatever_the_order() {
+        let all: Vec<Sum> = (0..40_u8).map(|n| Sum::of(&blake3::hash(&[n]))).collect();
+        let of = |order: &mut dyn Iterator<Item = usize>| {
+            order.fold(Sum::default(), |mut sum, at| {
+                sum.add(&all[at]);
+                sum
+            })
+        };
+        let whole = of(&mut (0..40));
+        assert_eq!(whole, of(&mut (0..40).rev()));
+        let mut less = whole;
+        less.remove(&all[7]);
+        assert_eq!(less, of(&mut (0..40).filter(|at| *at != 7)));
+        assert_ne!(less.digest(), whole.digest());
+        // Each as often as it is there.
+        assert_ne!(of(&mut [1, 2, 2].into_iter()).digest(), of(&mut [1, 2].into_iter()).digest());
+        assert_ne!(of(&mut [1, 1].into_iter()).digest(), of(&mut [2, 2].into_iter()).digest());
+    }
 
     #[test]
     fn parts_of_one_name_are_one_and_order_is_nothing() {

@@ -1,12 +1,13 @@
 //! The items of closures, listed: what is worked out of an item once serves all functions that reach it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::closure::Closure;
-use crate::facts::short;
-use crate::report::{Covered, Part, Report};
+use crate::closure::{Analysis, Closure};
+use crate::facts::{Sum, short};
+use crate::report::{Covered, MOST, Part, Report};
 use crate::sources::tidy;
+use crate::walk::Walked;
 use crate::whole;
 use crate::world::{FileId, NodeId, World};
 
@@ -18,6 +19,8 @@ pub(crate) struct Listed {
     files: Vec<(usize, String)>,
     /// The number of tokens of the crate that is compiled.
     total: Option<usize>,
+    /// What closures have in common, by the address of the walk that they are copies of.
+    common: HashMap<usize, Arc<Common>>,
 }
 
 #[derive(Debug)]
@@ -26,79 +29,150 @@ struct Item {
     line: u32,
     digest: u32,
     /// Of everything that makes it this item and no other.
-    hash: [u8; 32],
+    sum: Sum,
     size: usize,
 }
 
+/// The nodes of a walk that closures are copies of.
+#[derive(Debug)]
+struct Common {
+    /// In the order in which they are listed.
+    nodes: Vec<NodeId>,
+    sum: Sum,
+    /// How many tokens of the crate that is compiled they have.
+    size: usize,
+    /// What is not listed, told of by files.
+    rest: Vec<Part>,
+}
+
+/// What a closure covers.
+pub(crate) struct Items {
+    /// A digest of all its items.
+    pub(crate) digest: blake3::Hash,
+    /// A list of them, as far as it lists them one by one.
+    pub(crate) report: Report,
+}
+
 impl Listed {
-    /// Lists a closure's items, at most so many one by one, and hashes all of them.
+    /// Lists a closure's items and hashes all of them. `all`: every one is listed, in the order of their places; else what
+    /// it has in common with others comes behind its own, and of both at most so many.
     pub(crate) fn report(
         &mut self,
-        world: &World,
+        analysis: &mut Analysis,
         root: NodeId,
         closure: &Closure,
-        most: usize,
-    ) -> (Report, blake3::Hash) {
+        all: bool,
+    ) -> Items {
+        let world = &analysis.world;
         self.items.resize(world.nodes.len(), None);
         self.order_files(world);
-        let place = |node: &NodeId| {
-            let info = &world.nodes[*node];
-            (*node != root, self.files[info.file].0, info.head.start, info.is_face)
-        };
-        let mut nodes = closure.nodes.clone();
-        nodes.sort_by_cached_key(place);
-        let items: Vec<Arc<Item>> = nodes.iter().map(|node| self.item(world, *node)).collect();
+        let common = closure.start.as_ref().map(|start| self.common(world, start));
+        let own: Vec<NodeId> = closure.own.iter().copied().filter(|node| *node != root).collect();
 
-        // In the order of their digests: where an item stands does not count.
-        let mut hashes: Vec<&[u8; 32]> = items.iter().map(|item| &item.hash).collect();
-        hashes.sort_unstable();
-        let mut hasher = blake3::Hasher::new();
-        for hash in hashes {
-            hasher.update(hash);
+        let mut sum = Sum::default();
+        let mut size = 0;
+        if let Some(common) = &common {
+            sum.add(&common.sum);
+            size += common.size;
+        }
+        for &node in &closure.own {
+            let item = self.item(world, node);
+            sum.add(&item.sum);
+            size += if real(world, node) { item.size } else { 0 };
+        }
+        if let Some(hidden) = closure.hidden {
+            sum.remove(&self.item(world, hidden).sum);
         }
 
+        let most = if all { usize::MAX } else { MOST };
+        let (mut nodes, mut rest) = (vec![root], Vec::new());
+        if all {
+            nodes.extend(
+                self.sorted(world, closure.nodes().into_iter().filter(|node| *node != root).collect()),
+            );
+        } else {
+            let own = self.sorted(world, own);
+            nodes.extend(own.iter().take(most - 1));
+            rest = self.by_files(world, own.get(most - 1..).unwrap_or(&[]));
+            if let Some(common) = &common {
+                let apart = |node: &&NodeId| **node != root && Some(**node) != closure.hidden;
+                nodes.extend(common.nodes.iter().take(most).filter(apart));
+                rest.extend(common.rest.iter().cloned());
+            }
+        }
         let mut places: Vec<Option<usize>> = vec![None; world.nodes.len()];
         for (at, node) in nodes.iter().enumerate() {
             places[*node] = Some(at);
         }
-        let listed = nodes.iter().zip(&items).take(most).map(|(node, item)| Covered {
-            name: item.label.clone(),
-            file: self.files[world.nodes[*node].file].1.clone(),
-            line: item.line,
-            digest: item.digest,
-            tokens: item.size,
-            from: closure.from(*node).and_then(|from| places[from]),
-        });
-        let listed: Vec<Covered> = listed.collect();
-        let mut rest: BTreeMap<FileId, blake3::Hasher> = BTreeMap::new();
-        for (node, item) in nodes.iter().zip(&items).skip(most) {
-            rest.entry(world.nodes[*node].file).or_default().update(&item.hash);
+        let mut items = Vec::with_capacity(nodes.len());
+        for &node in &nodes {
+            let item = self.item(world, node);
+            items.push(Covered {
+                name: item.label.clone(),
+                file: self.files[world.nodes[node].file].1.clone(),
+                line: item.line,
+                digest: item.digest,
+                tokens: item.size,
+                from: closure.from(node).and_then(|from| places[from]),
+            });
         }
-        let rest = rest.into_iter().map(|(file, hasher)| Part {
-            name: self.files[file].1.clone(),
-            value: short(&hasher.finalize()),
-        });
 
-        let real = |node: NodeId| {
-            let info = &world.nodes[node];
-            !info.is_face && world.modules[info.module].krate == world.own
-        };
-        let all = || (0..world.nodes.len()).filter(|node| real(*node)).map(|node| world.size(node)).sum();
-        let total: usize = *self.total.get_or_insert_with(all);
-        let covered = nodes.iter().zip(&items).filter(|(node, _)| real(**node)).map(|(_, item)| item.size);
-        let share = covered.sum::<usize>().saturating_mul(1000).checked_div(total).unwrap_or(0);
-        let pulls = || closure.core.or_else(|| closure.pulls(root).into_iter().next());
-        let pulls = (share > 500).then(pulls).flatten();
+        let whole =
+            || (0..world.nodes.len()).filter(|node| real(world, *node)).map(|node| world.size(node)).sum();
+        let total: usize = *self.total.get_or_insert_with(whole);
+        let share = size.saturating_mul(1000).checked_div(total).unwrap_or(0);
+        let pulls = if share > 500 { analysis.pulls(closure, root) } else { None };
         let report = Report {
             level: "reachable".to_owned(),
-            count: nodes.len(),
-            items: listed,
-            files: rest.collect(),
+            count: closure.count(),
+            items,
+            files: rest,
             share: u32::try_from(share).unwrap_or(1000),
-            pulls: pulls.map(|(node, count)| (world.label(node), count)),
+            pulls: pulls.map(|(node, count)| (analysis.world.label(node), count)),
             ..Report::default()
         };
-        (report, hasher.finalize())
+        Items { digest: sum.digest(), report }
+    }
+
+    fn common(&mut self, world: &World, walked: &Arc<Walked>) -> Arc<Common> {
+        let address = Arc::as_ptr(walked).addr();
+        if let Some(known) = self.common.get(&address) {
+            return known.clone();
+        }
+        let nodes = self.sorted(world, walked.closure.nodes());
+        let (mut sum, mut size) = (Sum::default(), 0);
+        for &node in &nodes {
+            let item = self.item(world, node);
+            sum.add(&item.sum);
+            size += if real(world, node) { item.size } else { 0 };
+        }
+        let rest = self.by_files(world, nodes.get(MOST..).unwrap_or(&[]));
+        let common = Arc::new(Common { nodes, sum, size, rest });
+        self.common.insert(address, common.clone());
+        common
+    }
+
+    /// Nodes in the order of their files' names and their places there.
+    fn sorted(&self, world: &World, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
+        nodes.sort_by_cached_key(|node| {
+            let info = &world.nodes[*node];
+            (self.files[info.file].0, info.head.start, info.is_face)
+        });
+        nodes
+    }
+
+    /// Nodes that are not listed one by one, as a digest for each file.
+    fn by_files(&mut self, world: &World, nodes: &[NodeId]) -> Vec<Part> {
+        let mut sums: BTreeMap<FileId, Sum> = BTreeMap::new();
+        for &node in nodes {
+            let item = self.item(world, node);
+            sums.entry(world.nodes[node].file).or_default().add(&item.sum);
+        }
+        let part = |(file, sum): (FileId, Sum)| Part {
+            name: self.files[file].1.clone(),
+            value: short(&sum.digest()),
+        };
+        sums.into_iter().map(part).collect()
     }
 
     fn order_files(&mut self, world: &World) {
@@ -129,10 +203,16 @@ impl Listed {
             label,
             line: world.line(node),
             digest: u32::from_be_bytes([a, b, c, d]),
-            hash: *blake3::hash(line.as_bytes()).as_bytes(),
+            sum: Sum::of(&blake3::hash(line.as_bytes())),
             size: world.size(node),
         });
         self.items[node] = Some(item.clone());
         item
     }
+}
+
+/// Whether a node's tokens are of the crate that is compiled, and no other node's.
+fn real(world: &World, node: NodeId) -> bool {
+    let info = &world.nodes[node];
+    !info.is_face && world.modules[info.module].krate == world.own
 }

@@ -11,11 +11,11 @@ use crate::compiler::Invocation;
 use crate::facts::{Facts, Led, short};
 use crate::items::ItemKind;
 use crate::lexer::Tokens;
-use crate::listed::Listed;
+use crate::listed::{Items, Listed};
 use crate::lock::Lock;
 use crate::names::Name;
 use crate::package::Package;
-use crate::report::{self, Part, Report};
+use crate::report::{Part, Report};
 use crate::scan::options_in;
 use crate::sources::{Sources, files_below, tidy};
 use crate::whole;
@@ -315,14 +315,13 @@ impl Session {
         closure: &Closure,
         function: Function<'_>,
     ) -> Reached {
+        let Items { mut report, digest: items } = self.listing.report(analysis, root, closure, self.all);
         let mut facts = Facts::default();
-        let world = &mut analysis.world;
-        let most = if self.all { usize::MAX } else { report::MOST };
-        let (mut report, items) = self.listing.report(world, root, closure, most);
-        for (from, digest) in self.led.digests(&analysis.foreign, &closure.names) {
+        for (from, digest) in self.led.digests(&analysis.foreign, closure) {
             let value = short(&digest);
             facts.add(format!("use {from} {digest}"), format!("names from `{from}`"), value);
         }
+        let world = &mut analysis.world;
         let (options, set) = self.options(&closure.outside.options);
         for line in set {
             let (name, value) = line.rsplit_once(' ').unwrap_or((&line, ""));
@@ -351,7 +350,7 @@ impl Session {
             attributes(world, module, &mut facts);
         }
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"fleche reachable 1");
+        hasher.update(b"fleche reachable 2");
         hasher.update(items.as_bytes());
         facts.feed(&mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
@@ -412,9 +411,8 @@ impl Session {
             }
         }
         let reads_build = closure.outside.environment.iter().any(|name| !name.starts_with("CARGO_"));
-        let calls_out = closure.nodes.iter().any(|node| {
-            world.nodes[*node].kind == ItemKind::ExternBlock
-                && world.modules[world.nodes[*node].module].krate == krate
+        let calls_out = world.nodes.iter().zip(&closure.reached).any(|(node, from)| {
+            node.kind == ItemKind::ExternBlock && from.is_some() && world.modules[node.module].krate == krate
         });
         if !closure.outside.environment.is_empty() && !own {
             let table = package.manifest.get("package").map(ToString::to_string).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! name and a reached container, so the closures of two nodes joined, with such pairs across, are the closure of both.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
 
 use crate::calls;
 use crate::closure::{Analysis, Closure, Core};
@@ -27,43 +28,62 @@ impl Node {
 }
 
 /// A walk to everything that a node reaches.
+///
+/// It begins as a copy of the walk of what counts whatever the function, and becomes a copy of the core's when it comes to
+/// the core; the lists tell what it has beyond that copy.
 pub(crate) struct Walk<'a> {
     analysis: &'a mut Analysis,
     closure: Closure,
     /// In the order in which they were reached, so that the way to each is short.
     pending: VecDeque<NodeId>,
+    met: Met,
+    own_called: Vec<Name>,
+    own_unknown: Vec<Name>,
+    own_open: Vec<NodeId>,
+    /// Where it starts; `None` for what counts whatever the function.
+    root: Option<NodeId>,
+}
+
+/// What a walk met that is no node.
+#[derive(Clone, Debug, Default)]
+struct Met {
     /// For each name, the first node that calls a method of it.
     called: Vec<Option<NodeId>>,
+    /// Traits of which every implementor counts.
     open: HashSet<NodeId>,
     /// For each name, whether a macro may have defined it.
     unknown: Vec<bool>,
-    /// For each text about names from elsewhere, whether it counts.
-    foreign: Vec<bool>,
-    /// Where it starts; `None` for what counts whatever the function.
-    root: Option<NodeId>,
+    /// Crates of macros that are in with all that they quote.
+    macros: HashSet<CrateId>,
 }
 
 /// What a walk came to.
 #[derive(Debug)]
 pub(crate) struct Walked {
     pub(crate) closure: Closure,
-    called: Vec<Option<NodeId>>,
-    open: HashSet<NodeId>,
-    unknown: Vec<bool>,
-    foreign: Vec<bool>,
+    /// Nodes that it did not come to from another one.
+    heads: Vec<NodeId>,
+    met: Met,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(analysis: &'a mut Analysis, root: Option<NodeId>) -> Self {
         let (nodes, names) = (analysis.world.nodes.len(), analysis.world.names.len());
+        let (closure, met) = match analysis.base.clone().filter(|_| root.is_some()) {
+            Some(base) => (base.closure.copied(base.clone()), base.met.clone()),
+            None => (
+                Closure { reached: vec![None; nodes], ..Closure::default() },
+                Met { called: vec![None; names], unknown: vec![false; names], ..Met::default() },
+            ),
+        };
         Self {
             analysis,
-            closure: Closure { reached: vec![None; nodes], ..Closure::default() },
+            closure,
             pending: VecDeque::new(),
-            called: vec![None; names],
-            open: HashSet::new(),
-            unknown: vec![false; names],
-            foreign: Vec::new(),
+            met,
+            own_called: Vec::new(),
+            own_unknown: Vec::new(),
+            own_open: Vec::new(),
             root,
         }
     }
@@ -71,9 +91,17 @@ impl<'a> Walk<'a> {
     pub(crate) fn run(mut self) -> Walked {
         match self.root {
             Some(root) => {
-                self.reach(root, root);
-                if let Some(base) = self.analysis.base.clone() {
-                    self.join(None, &base);
+                if self.closure.reached[root].is_none() {
+                    self.closure.own.push(root);
+                }
+                self.closure.reached[root] = Some(root);
+                self.adopt(root);
+                self.pending.push_back(root);
+                if let Core::Found(core, walked) = &self.analysis.core
+                    && *core == root
+                {
+                    let walked = walked.clone();
+                    self.join(root, root, &walked);
                 }
             }
             None => drop(self.closure.crates.insert(self.analysis.world.own)),
@@ -87,56 +115,86 @@ impl<'a> Walk<'a> {
                 break;
             }
         }
-        let Self { mut closure, called, open, unknown, foreign, analysis, root, .. } = self;
-        // What stands for calls of the function itself came in with the core.
-        if let Some(face) = root.and_then(|root| analysis.world.nodes[root].face) {
-            closure.reached[face] = None;
+        let Self { mut closure, met, analysis, root, .. } = self;
+        // What stands for calls of the function itself came in with what was copied.
+        if let Some(face) = root.and_then(|root| analysis.world.nodes[root].face)
+            && closure.reached[face].take().is_some()
+        {
+            closure.hidden = Some(face);
         }
-        closure.nodes = (0..closure.reached.len()).filter(|node| closure.reached[*node].is_some()).collect();
-        closure.names =
-            (0..).zip(&foreign).filter(|(_, counts)| **counts).map(|(number, _)| Name(number)).collect();
-        Walked { closure, called, open, unknown, foreign }
+        let heads =
+            closure.own.iter().copied().filter(|node| closure.reached[*node] == Some(*node)).collect();
+        Walked { closure, heads, met }
     }
 
-    /// Everything that the core reaches, at once; `None`: what counts whatever the function.
-    fn join(&mut self, node: Option<NodeId>, core: &Walked) {
-        let before: Vec<(Name, NodeId)> = (0..)
-            .zip(&self.called)
-            .filter_map(|(name, caller)| caller.map(|caller| (Name(name), caller)))
-            .collect();
-        for &inner in &core.closure.nodes {
-            if self.closure.reached[inner].is_none() {
-                // What nothing leads to counts because the function is there.
-                let from = core.closure.reached[inner].filter(|from| *from != inner || Some(inner) == node);
-                self.closure.reached[inner] = from.or(self.root);
+    /// What the walk that was copied came to from nothing counts because the function is there.
+    fn adopt(&mut self, from: NodeId) {
+        let Some(start) = self.closure.start.clone() else { return };
+        for &head in &start.heads {
+            if head != from && self.closure.reached[head] == Some(head) {
+                self.closure.reached[head] = Some(from);
             }
         }
-        if node.is_none() || node == self.root {
-            self.closure.edges.extend(&core.closure.edges);
-        } else if let Some(node) = node {
-            self.closure.core = Some((node, core.closure.nodes.len()));
+    }
+
+    /// Goes on as a copy of the core's walk, with what is known beyond that.
+    fn join(&mut self, core: NodeId, from: NodeId, walked: &Arc<Walked>) {
+        let (closure, met) = (walked.closure.copied(walked.clone()), walked.met.clone());
+        let mut old = std::mem::replace(&mut self.closure, closure);
+        let old_met = std::mem::replace(&mut self.met, met);
+        let beyond = &walked.closure.reached;
+        old.own.retain(|node| beyond[*node].is_none());
+        for &node in &old.own {
+            self.closure.reached[node] = old.reached[node];
         }
-        self.closure.modules.extend(&core.closure.modules);
-        self.closure.crates.extend(&core.closure.crates);
-        self.open.extend(&core.open);
-        for (mine, theirs) in self.unknown.iter_mut().zip(&core.unknown) {
-            *mine |= theirs;
+        self.pending.retain(|node| beyond[*node].is_none());
+        if let Some(root) = self.root {
+            self.closure.reached[root] = Some(root);
         }
-        self.foreign.resize(self.foreign.len().max(core.foreign.len()), false);
-        for (mine, theirs) in self.foreign.iter_mut().zip(&core.foreign) {
-            *mine |= theirs;
+        if Some(core) != self.root {
+            self.closure.reached[core] = Some(from);
+            self.closure.core = Some((core, walked.closure.count()));
         }
-        merge(&mut self.closure.outside, &core.closure.outside);
+        self.closure.edges = old.edges;
+        self.closure.modules.append(&mut old.modules);
+        self.closure.crates.append(&mut old.crates);
+        merge(&mut self.closure.outside, &old.outside);
+        self.met.macros.extend(&old_met.macros);
+        for name in std::mem::take(&mut old.own_names) {
+            self.lead(name);
+        }
+        self.own_open.retain(|node| !walked.met.open.contains(node));
+        self.met.open.extend(&self.own_open);
+        self.own_unknown.retain(|name| !walked.met.unknown[name.0 as usize]);
+        for name in &self.own_unknown {
+            self.met.unknown[name.0 as usize] = true;
+        }
+        self.own_called.retain(|name| walked.met.called[name.0 as usize].is_none());
+        for name in &self.own_called {
+            self.met.called[name.0 as usize] = old_met.called[name.0 as usize];
+        }
+        self.closure.own = old.own;
         // Names that either called meet what the other reached.
-        for (name, caller) in before {
-            if core.called[name.0 as usize].is_none() {
+        for name in self.own_called.clone() {
+            if let Some(caller) = self.met.called[name.0 as usize] {
                 self.call_members(name, caller);
             }
         }
-        for (name, caller) in (0..).zip(&core.called) {
-            if let Some(caller) = caller {
-                self.call(Name(name), *caller);
+        for node in self.closure.own.clone() {
+            if !self.analysis.world.nodes[node].members.is_empty() {
+                self.members_called(node);
             }
+        }
+    }
+
+    /// Notes a text about a name.
+    fn lead(&mut self, name: Name) {
+        let at = name.0 as usize;
+        if at >= self.closure.foreign.len() {
+            self.closure.foreign.resize(at + 64, false);
+        }
+        if !std::mem::replace(&mut self.closure.foreign[at], true) {
+            self.closure.own_names.push(name);
         }
     }
 
@@ -168,6 +226,9 @@ impl<'a> Walk<'a> {
                 })
                 .collect();
             for found in linked {
+                if !self.met.macros.insert(found) {
+                    continue;
+                }
                 let nodes: Vec<NodeId> = (0..self.analysis.world.nodes.len())
                     .filter(|node| {
                         let module = self.analysis.world.nodes[*node].module;
@@ -198,14 +259,15 @@ impl<'a> Walk<'a> {
         if self.closure.reached[node].is_some() {
             return;
         }
-        self.closure.reached[node] = Some(from);
         if let Core::Found(core, walked) = &self.analysis.core
             && *core == node
         {
             let walked = walked.clone();
-            self.join(Some(node), &walked);
+            self.join(node, from, &walked);
             return;
         }
+        self.closure.reached[node] = Some(from);
+        self.closure.own.push(node);
         self.pending.push_back(node);
     }
 
@@ -289,7 +351,7 @@ impl<'a> Walk<'a> {
     fn members_called(&mut self, container: NodeId) {
         for member in self.analysis.world.nodes[container].members.clone() {
             let name = self.analysis.world.nodes[member].name;
-            if let Some(caller) = self.called[name.0 as usize] {
+            if let Some(caller) = self.met.called[name.0 as usize] {
                 self.reach(member, caller);
             }
         }
@@ -301,7 +363,8 @@ impl<'a> Walk<'a> {
         }
         let members = references.members.iter().map(|(_, name)| name);
         for &name in references.unknown.iter().chain(&references.methods).chain(members) {
-            if !std::mem::replace(&mut self.unknown[name.0 as usize], true) {
+            if !std::mem::replace(&mut self.met.unknown[name.0 as usize], true) {
+                self.own_unknown.push(name);
                 for call in self.analysis.calls.defining(name).to_vec() {
                     self.reach(call, node);
                 }
@@ -334,21 +397,18 @@ impl<'a> Walk<'a> {
                 self.reach(target, node);
             }
         }
-        for name in &references.foreign_numbers {
-            let at = name.0 as usize;
-            if at >= self.foreign.len() {
-                self.foreign.resize(at + 64, false);
-            }
-            self.foreign[at] = true;
+        for &name in &references.foreign_numbers {
+            self.lead(name);
         }
         merge(&mut self.closure.outside, references);
     }
 
     /// Whatever implements a trait may be called through an object of it; so may what implements the bounds of an impl.
     fn open(&mut self, target: NodeId, node: NodeId) {
-        if !self.open.insert(target) {
+        if !self.met.open.insert(target) {
             return;
         }
+        self.own_open.push(target);
         self.reach(target, node);
         for inner in self.analysis.impls.of_trait(target).to_vec() {
             self.reach(inner, target);
@@ -369,10 +429,11 @@ impl<'a> Walk<'a> {
 
     /// A method name is called: those of reached types and traits are reached.
     fn call(&mut self, name: Name, node: NodeId) {
-        if self.called[name.0 as usize].is_some() {
+        if self.met.called[name.0 as usize].is_some() {
             return;
         }
-        self.called[name.0 as usize] = Some(node);
+        self.met.called[name.0 as usize] = Some(node);
+        self.own_called.push(name);
         for inner in self.analysis.impls.with_member(name).to_vec() {
             self.reach(inner, node);
         }

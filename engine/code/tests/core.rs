@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use fleche_code::closure::Analysis;
 use fleche_code::compiler::Invocation;
 use fleche_code::items::ItemKind;
+use fleche_code::session::{Cached, Function, Session};
 use fleche_code::world::World;
 
 /// A crate of many types that know one another, with calls of methods in both directions across its edge.
@@ -38,6 +40,16 @@ fn knotted() -> String {
              fn k{n}() -> u32 {{ help{n}() + U{n}.alone() }} fn l{n}() -> u32 {{ U{n}.alone() + help{n}() }}"
         );
     }
+    // Cached ones, which stand for themselves where the others call them.
+    for n in 0..12 {
+        let next = (n + 1) % 12;
+        let _ = writeln!(
+            text,
+            "struct V{n}; impl V{n} {{ fn quiet(&self) -> u32 {{ {n} }} }} impl Drop for V{n} {{ fn drop(&mut self) {{ c{n}(); }} }}\n\
+             #[fleche] fn c{n}() -> u32 {{ let v = V{n}; c{next}() + help{n}() + v.quiet() + gone({n}) }}"
+        );
+    }
+    text.push_str("impl Drop for S5 { fn drop(&mut self) { c1(); c2(); } }");
     text
 }
 
@@ -57,15 +69,47 @@ fn a_closure_does_not_depend_on_those_before_it() {
     for &function in functions.iter().step_by(61).chain(functions.iter().rev().take(12)) {
         let mut apart = load();
         let (after_others, alone) = (shared.closure(function), apart.closure(function));
-        assert_eq!(after_others.nodes, alone.nodes, "{}", shared.world.label(function));
+        let same = after_others.nodes() == alone.nodes();
+        assert!(same, "{}: {} or {}", shared.world.label(function), after_others.count(), alone.count());
         assert_eq!(after_others.modules, alone.modules);
         assert_eq!(shared.leads(&after_others), apart.leads(&alone));
         leads += usize::from(!apart.leads(&alone).is_empty());
-        large += usize::from(alone.nodes.len() > 600);
-        small += usize::from(alone.nodes.len() < 20);
+        large += usize::from(alone.count() > 600);
+        small += usize::from(alone.count() < 20);
     }
     assert!(
         large > 5 && small > 2 && leads > 5,
         "{large} large, {small} small, {leads} with names that lead elsewhere"
     );
+}
+
+#[test]
+fn a_digest_does_not_depend_on_those_before_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(&knotted()));
+    let load = || {
+        let invocation = Invocation::parse(["src/lib.rs".to_owned()], dir.path());
+        Session::new(Some(dir.path()), None, invocation)
+    };
+    let mut shared = load();
+    let cached = shared.functions();
+    assert_eq!(cached.len(), 12);
+    let reached = |session: &mut Session, cached: &Cached| {
+        let Cached { file, line, name, .. } = cached;
+        session.reachable(Function { file: Some(file), line: *line, name, tokens: "", generic: false })
+    };
+    let mut digests = HashSet::new();
+    for cached in cached.iter().chain(&cached) {
+        let (after_others, alone) = (reached(&mut shared, cached), reached(&mut load(), cached));
+        assert_eq!(after_others.report.level, "reachable");
+        assert_eq!(after_others.digest, alone.digest, "{}", cached.name);
+        assert_eq!(after_others.report.count, alone.report.count, "{}", cached.name);
+        assert_eq!(after_others.report.others, alone.report.others, "{}", cached.name);
+        assert_eq!(after_others.report.share, alone.report.share, "{}", cached.name);
+        let items = &after_others.report.items;
+        let places: HashSet<(&str, u32)> = items.iter().map(|item| (item.name.as_str(), item.line)).collect();
+        assert_eq!(places.len(), items.len(), "{}: one is listed twice", cached.name);
+        digests.insert(after_others.digest.0);
+    }
+    assert_eq!(digests.len(), 12);
 }

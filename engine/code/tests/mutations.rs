@@ -177,7 +177,7 @@ impl<'a> Crate<'a> {
                 analysis.world.names.text(node.name) == *name && node.kind == ItemKind::Function
             };
             let root = (0..analysis.world.nodes.len()).find(named).expect("the driver has it");
-            for node in analysis.closure(root).nodes {
+            for node in analysis.closure(root).nodes() {
                 let node = &analysis.world.nodes[node];
                 let path = &analysis.world.files[node.file].path;
                 if !path.ends_with("fleche_driver.rs") {
