@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::command::upkeep::{age, size};
@@ -162,9 +162,9 @@ pub struct Status {
 /// `fleche why`.
 #[derive(Debug, Args)]
 pub struct Why {
-    /// A task, with all its instances, or one such as plot[oslo]; or the digest of a recorded call, as `query` shows
-    /// it.
-    #[arg(value_name = "TASK|DIGEST")]
+    /// A task, with all its instances, or one such as plot[oslo]; a file that a task makes; or the digest of a recorded
+    /// call, as `query` shows it.
+    #[arg(value_name = "TASK|FILE|DIGEST")]
     pub task: String,
     /// The directory of the cache, for calls of a program that has no fleche.toml.
     #[arg(long, value_name = "DIR")]
@@ -194,17 +194,21 @@ pub enum Drawing {
 
 /// `fleche graph`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("recorded").args(["calls", "depends_on"]).conflicts_with("tasks")))]
 pub struct Graph {
     /// Only these tasks and those above them [default: all].
     pub tasks: Vec<String>,
     /// Draw what this recorded call depends on, down to the inputs, instead of tasks.
-    #[arg(long, value_name = "DIGEST", conflicts_with = "tasks")]
+    #[arg(long, value_name = "DIGEST")]
     pub calls: Option<String>,
+    /// Draw the recorded calls that depend on this file or directory, directly or through others, instead of tasks.
+    #[arg(long, value_name = "FILE")]
+    pub depends_on: Option<PathBuf>,
     /// With --calls: draw the calls that depend on it instead.
     #[arg(long, requires = "calls")]
     pub dependents: bool,
-    /// With --calls: the directory of the cache, for calls of a program that has no fleche.toml.
-    #[arg(long, value_name = "DIR", requires = "calls")]
+    /// With --calls or --depends-on: the directory of the cache, for calls of a program that has no fleche.toml.
+    #[arg(long, value_name = "DIR", requires = "recorded")]
     pub cache: Option<PathBuf>,
     /// What to draw.
     #[arg(long, value_enum, default_value_t)]
@@ -237,7 +241,7 @@ pub struct Log {
 pub struct Query {
     /// Only records with this in the name, the module or the package.
     pub name: Option<String>,
-    /// Only calls that depend on this file, directly or through others.
+    /// Only calls that depend on this file or directory, directly or through others.
     #[arg(long, value_name = "FILE")]
     pub depends_on: Option<PathBuf>,
     /// The directory of the cache, for calls of a program that has no fleche.toml.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use fleche_store::{Digest, Store};
 
@@ -21,11 +22,20 @@ pub struct Change {
     pub what: String,
     /// `366 → 367 lines`.
     pub detail: String,
+    /// When a file with another content was written, in milliseconds since 1970.
+    pub written_ms: Option<i64>,
 }
 
 impl Change {
     fn new(verb: &'static str, what: impl Into<String>, detail: impl Into<String>) -> Change {
-        Change { verb, what: what.into(), detail: detail.into() }
+        Change { verb, what: what.into(), detail: detail.into(), written_ms: None }
+    }
+
+    fn of_file(verb: &'static str, path: &str, place: &Path, detail: String) -> Change {
+        let written = place.metadata().and_then(|metadata| metadata.modified()).ok();
+        let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let written_ms = since.and_then(|since| i64::try_from(since.as_millis()).ok());
+        Change { written_ms, ..Change::new(verb, path, detail) }
     }
 }
 
@@ -57,7 +67,10 @@ pub fn compare(
         let digest = entry.map(|(digest, _)| digest);
         let lines_now = || digest.and_then(|digest| lines::count(&place, &digest, store));
         match before.remove(path.as_str()) {
-            None => changes.push(Change::new("added", path, lines_now().map(lines_of).unwrap_or_default())),
+            None => {
+                let detail = lines_now().map(lines_of).unwrap_or_default();
+                changes.push(Change::of_file("added", path, &place, detail));
+            }
             Some(seen) if Some(&seen.digest) == digest.map(|digest| digest.to_string()).as_ref() => {
                 match (seen.executable, entry) {
                     (Some(true), Some((_, false))) => {
@@ -75,7 +88,7 @@ pub fn compare(
                     (Some(then), Some(now)) => format!("{then} → {}", lines_of(now)),
                     _ => digest.map(|now| arrow(short(&seen.digest), now.short())).unwrap_or_default(),
                 };
-                changes.push(Change::new("changed", path, detail));
+                changes.push(Change::of_file("changed", path, &place, detail));
             }
         }
     }

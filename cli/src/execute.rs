@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fleche::dynamic::{Function, How};
@@ -15,6 +15,7 @@ use fleche_store::{CodeDigest, Digest, Record, Store};
 
 use crate::environment::{self, Outer, ROOT_VARIABLE};
 use crate::interrupt::Interrupt;
+use crate::ledger::Ledger;
 use crate::manifest::At;
 use crate::observed::Observed;
 use crate::plan::{Expanded, Plan, Task, TaskId};
@@ -40,6 +41,8 @@ pub struct Context<'a> {
     pub outer: &'a Outer,
     /// Scratch files and the captured streams of failures.
     pub work: &'a Work,
+    /// What tasks have made here.
+    pub ledger: &'a Mutex<Ledger>,
     /// Ends the tasks.
     pub interrupt: &'a Interrupt,
     /// Where it is noted what each task read, if somebody wants to know.
@@ -139,6 +142,19 @@ impl Context<'_> {
             Ok(None) => Err(format!("tool `{}` disappeared", tool.value)),
             Err(error) => Err(format!("tool `{}` cannot be read: {error}", tool.value)),
         }
+    }
+
+    /// The success that a task is compared with: the newest of those whose outputs were put here last, or else the newest.
+    /// After a revert that is an older one than the last that ran.
+    pub fn last_success(&self, id: TaskId, function: &Function) -> Option<(Arc<Record>, Success)> {
+        let history = function.history().ok()?;
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let lies_here = |record: &&Arc<Record>| {
+            fleche::dynamic::result_of::<Produced>(record)
+                .is_some_and(|produced| ledger.has_made(&self.plan.tasks[id].name, &produced))
+        };
+        let success = |record: &Arc<Record>| Some((record.clone(), Success::of(record)?));
+        history.iter().filter(lies_here).find_map(success).or_else(|| history.iter().find_map(success))
     }
 
     fn place(&self, path: &str) -> PathBuf {

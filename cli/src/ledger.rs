@@ -58,6 +58,11 @@ impl Ledger {
         Ledger { path, tasks, lines }
     }
 
+    /// Whether that is what the task made here last, or what was restored of it.
+    pub fn has_made(&self, task: &str, produced: &Produced) -> bool {
+        self.tasks.get(task).is_some_and(|known| same(known, produced))
+    }
+
     /// Notes what a task has made. `untouched`: nothing was written now, so that what is known holds, if it is the same.
     pub fn note(&mut self, root: &Path, task: &str, produced: &Produced, untouched: bool) -> io::Result<()> {
         let known = self.tasks.get(task).filter(|_| untouched);

@@ -22,7 +22,12 @@ impl Observed {
 
     /// The task begins to read: of what it reads until [`Observed::note`] nothing is known.
     pub fn begin(&self, task: TaskId) {
-        self.lock().remove(&task);
+        self.lock().insert(task, Seen::new());
+    }
+
+    /// Whether the task has begun at all; one that was a hit has not.
+    pub fn has_begun(&self, task: TaskId) -> bool {
+        self.lock().contains_key(&task)
     }
 
     /// The task has read these.

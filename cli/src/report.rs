@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use fleche::explain::ago;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -104,7 +105,7 @@ impl<'c> Report<'c> {
                 if let Some(changes) = changes {
                     let mut text = format!("{}\n", self.console.styled(NAME, &format!("{task} runs:")));
                     let rows: Vec<_> =
-                        changes.iter().map(|change| change_as_row(self.console, change)).collect();
+                        changes.iter().map(|change| change_as_row(self.console, change, false)).collect();
                     text.push_str(&crate::console::table(&rows));
                     self.console.print(&text);
                 }
@@ -366,11 +367,15 @@ fn seconds(time: Duration) -> f64 {
 
 /// A difference as an object.
 pub fn change_as_json(change: &Change) -> Value {
-    json!({ "verb": change.verb, "what": change.what, "detail": change.detail })
+    let mut object = json!({ "verb": change.verb, "what": change.what, "detail": change.detail });
+    if let Some(ms) = change.written_ms {
+        object["written_ms"] = ms.into();
+    }
+    object
 }
 
-/// A difference as a row of a table.
-pub fn change_as_row(console: &Console, change: &Change) -> Vec<String> {
+/// A difference as a row of a table; `when`: with the time at which a file was written.
+pub fn change_as_row(console: &Console, change: &Change, when: bool) -> Vec<String> {
     let style = match change.verb {
         "added" => GOOD,
         "removed" => BAD,
@@ -379,7 +384,11 @@ pub fn change_as_row(console: &Console, change: &Change) -> Vec<String> {
     vec![
         format!("  {}", console.styled(style, &format!("{:<7}", change.verb))),
         change.what.clone(),
-        change.detail.clone(),
+        match (change.written_ms.filter(|_| when).map(ago), change.detail.as_str()) {
+            (None, detail) => detail.to_owned(),
+            (Some(ago), "") => format!("written {ago}"),
+            (Some(ago), detail) => format!("{detail}, written {ago}"),
+        },
     ]
 }
 

@@ -24,6 +24,16 @@ pub enum Difference<'p> {
     Surplus(String),
 }
 
+impl Difference<'_> {
+    /// Where it is.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Content(entry) | Self::Mode(entry) => &entry.path,
+            Self::Surplus(path) => path,
+        }
+    }
+}
+
 /// Finds the digest of a file's content.
 pub type DigestOf<'d> = &'d dyn Fn(&Path) -> io::Result<Option<Digest>>;
 

@@ -1,6 +1,6 @@
 //! Tells when something changes that tasks depend on: the manifest, or a path that one of their inputs matches and no task makes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -45,6 +45,16 @@ pub struct Concerned {
     pub plan: bool,
     /// The paths that changed and that a task reads, by task.
     pub tasks: BTreeMap<TaskId, Vec<String>>,
+    /// Of these paths, those for which the plan has to be made anew.
+    for_plan: BTreeSet<String>,
+}
+
+impl Concerned {
+    /// What changed, each once.
+    fn paths(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.tasks.values().flatten().chain(&self.for_plan).collect();
+        all.into_iter().cloned().collect()
+    }
 }
 
 /// Watches the inputs of some tasks.
@@ -104,26 +114,32 @@ impl Watcher {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something changes that matters, and then until it is quiet.
-    pub fn wait(&self, plan: Option<(&Plan, &[TaskId])>, interrupt: &Interrupt) -> Change {
+    /// Waits until something changes that matters, and then until it is quiet; also gives the paths. `matters` is asked of
+    /// changes of inputs.
+    pub fn wait(
+        &self,
+        plan: Option<(&Plan, &[TaskId])>,
+        interrupt: &Interrupt,
+        matters: &dyn Fn(&Concerned) -> bool,
+    ) -> (Change, Vec<String>) {
         let told = self.told();
         loop {
             if interrupt.is_set() {
-                return Change::Interrupted;
+                return (Change::Interrupted, Vec::new());
             }
             match told.recv_timeout(BEAT) {
                 Ok(Told::Changes(changes)) => {
                     let concerned = self.concerned(&changes, plan);
                     if concerned.plan {
-                        return Change::Plan;
+                        return (Change::Plan, concerned.paths());
                     }
-                    if !concerned.tasks.is_empty() {
-                        return Change::Inputs;
+                    if !concerned.tasks.is_empty() && matters(&concerned) {
+                        return (Change::Inputs, concerned.paths());
                     }
                 }
                 Ok(Told::Stop) | Err(RecvTimeoutError::Timeout) => {}
                 // The watcher is gone: a new one has to be made.
-                Err(RecvTimeoutError::Disconnected) => return Change::Plan,
+                Err(RecvTimeoutError::Disconnected) => return (Change::Plan, Vec::new()),
             }
         }
     }
@@ -146,10 +162,11 @@ impl Watcher {
     }
 
     fn concerned(&self, changes: &Changes, plan: Option<(&Plan, &[TaskId])>) -> Concerned {
-        let mut concerned = Concerned { plan: changes.is_everything(), tasks: BTreeMap::new() };
+        let mut concerned = Concerned { plan: changes.is_everything(), ..Concerned::default() };
         for path in changes.paths() {
             if path == self.manifest {
                 concerned.plan = true;
+                concerned.for_plan.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
             } else if let Some((plan, tasks)) = plan {
                 self.add(path, plan, tasks, &mut concerned);
             }
@@ -169,6 +186,7 @@ impl Watcher {
         }
         if self.bases.iter().any(|base| base == path || is_below(base, path)) {
             to.plan = true;
+            to.for_plan.insert(path.to_owned());
             return;
         }
         let is_directory = on_disk(&plan.root, path).is_dir();

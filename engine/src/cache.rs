@@ -14,11 +14,10 @@ use crate::error::Result;
 use crate::events::{Event, Events, Progress, Stats};
 use crate::files::Files;
 use crate::graph::Graph;
-use crate::input::{self, Input};
+use crate::input;
 use crate::overlay::Overlay;
-use crate::recorded::Recorded;
+use crate::recorded::{self, Recorded};
 use crate::rerun;
-use crate::tree::selection::{Rule, Selection, Walk};
 
 /// The caches of this process, for whoever must tell them all of a change.
 static CACHES: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
@@ -157,55 +156,20 @@ impl Cache {
         self.0.events.subscribe(Arc::new(listener));
     }
 
-    /// The inputs under which a call can have observed this path: its content, metadata, existence, the names in its
-    /// directory, and each directory above it as a whole or walked through, as far up as the project goes. For
+    /// The recorded inputs that this path is part of: its content, its metadata, the names in its directory, and each
+    /// tree, walk and glob that comes by it; of a directory those of what lies below it, too. For
     /// [`crate::recorded::Recorded::dependents`]; a relative path goes by the working directory.
     ///
-    /// Globs, and walks of limited depth, are not among them: an input is found by its name, and theirs has the pattern
-    /// in it. A walk counts even if it passes over this path.
-    pub fn inputs_at(&self, path: impl AsRef<Path>) -> Vec<Dependency> {
-        let root = self.files().root();
-        let path = input::whole(path.as_ref());
-        // Traces name what lies below the root relative to it, and the root is known without links.
-        let path = match (path.parent().map(Path::canonicalize), path.file_name()) {
-            (Some(Ok(parent)), Some(name)) => parent.join(name),
-            _ => path,
-        };
-        let above = path.ancestors().take_while(|above| above.starts_with(root) || *above == path);
-        let mut inputs = vec![
-            Input::File(path.clone()),
-            Input::Entry(path.clone()),
-            Input::Status(path.clone(), true),
-            Input::Status(path.clone(), false),
-            Input::Exists(path.clone()),
-            Input::Modified(path.clone(), true),
-            Input::Modified(path.clone(), false),
-            Input::Link(path.clone()),
-        ];
-        for (distance, directory) in above.enumerate() {
-            let place = || directory.to_path_buf();
-            inputs.push(Input::Tree(Arc::new(Selection::everything(place()))));
-            if distance < 2 {
-                inputs.push(Input::Tree(Arc::new(Selection::listing(place()))));
-            }
-            // A walk is named by what it passes over.
-            for flags in 0..16 {
-                let is = |bit: u32| (flags >> bit) & 1 == 1;
-                let walk = Walk { depth: None, hidden: is(0), ignored: is(1), follow: is(2) };
-                let selection = Selection { base: place(), contents: is(3), rule: Rule::Walk(walk) };
-                inputs.push(Input::Tree(Arc::new(selection)));
-            }
-            if directory != path {
-                inputs.push(Input::Entry(directory.to_path_buf()));
-            }
-        }
-        inputs
-            .iter()
-            .map(|input| {
-                let (kind, name) = input.name(root);
-                Dependency::Input { kind, name }
-            })
-            .collect()
+    /// It need not exist any more. A walk that follows links is known by the path that it begins at, and one that obeys
+    /// ignore files counts even if they exclude this path. Reads all records: what a glob matches is not in its name.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub fn inputs_at(&self, path: impl AsRef<Path>) -> Result<Vec<Dependency>> {
+        self.store().map_or(Ok(Vec::new()), |store| {
+            recorded::inputs_at(store, self.files().root(), &input::whole(path.as_ref()))
+        })
     }
 
     /// Makes a call run when it is next asked for, whatever its records say; its callers then go by what it makes.

@@ -101,6 +101,15 @@ impl Input {
         }
     }
 
+    /// Whether the path is part of it, or lies above all of it. Unlike [`Input::is_touched_by`] it asks what there is.
+    pub(crate) fn covers(&self, path: &Path, is_directory: bool) -> bool {
+        match self {
+            Self::Tree(selection) => selection.base.starts_with(path) || selection.holds(path, is_directory),
+            Self::Entry(entry) => entry.starts_with(path) || path.starts_with(entry),
+            _ => self.path().is_some_and(|own| own.starts_with(path)),
+        }
+    }
+
     /// The path that it is about.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {

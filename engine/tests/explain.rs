@@ -68,7 +68,7 @@ fn all_differences_are_told_and_followed_down_to_the_inputs() {
             told(&why, &project),
             [
                 r#"pending title("a", "b"): stale sum("a", "b")"#,
-                r#"stale sum("a", "b"): new extra, stale words("a"), stale words("b")"#,
+                r#"stale sum("a", "b"): added extra, stale words("a"), stale words("b")"#,
                 r#"stale words("a"): changed a"#,
                 r#"stale words("b"): removed b"#,
             ]

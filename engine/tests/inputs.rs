@@ -113,6 +113,74 @@ fn what_appears_and_disappears_is_noticed_and_its_content_is_not() {
     assert_eq!(project.log(), [r#"is_there("a"): hit"#], "the first record holds again");
 }
 
+#[test]
+fn what_is_not_there_is_an_input_of_whoever_reads_it() {
+    let mut project = Project::new();
+    let a = project.path("a");
+    assert_eq!(text(&a), "NotFound");
+    project.restart();
+    project.log();
+    assert_eq!(text(&a), "NotFound");
+    assert_eq!(project.log(), [r#"text("a"): hit"#]);
+    project.write("a", "one");
+    assert_eq!(text(&a), "one");
+}
+
+/// On a thread that permissions hold for, whoever runs the tests: root is allowed everything by two capabilities.
+#[cfg(target_os = "linux")]
+fn unprivileged<T: Send>(project: &Project, f: impl FnOnce() -> T + Send) -> T {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let (cache, f) = (project.cache.clone(), std::sync::Mutex::new(Some(f)));
+    std::thread::scope(|threads| {
+        let thread = threads.spawn(move || {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+            set_capabilities(None, sets).unwrap();
+            let _scope = fleche::cache(&cache).unwrap();
+            f.lock().unwrap().take().unwrap()()
+        });
+        thread.join().unwrap()
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_may_not_be_read_is_an_error_and_is_not_kept() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new();
+    let (dir, a, inner) = (project.path("d"), project.write("a", "one"), project.path("d/x"));
+    fs::create_dir(&dir).unwrap();
+    fs::write(&inner, "in").unwrap();
+    let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let all = || {
+        let shown = |result: io::Result<String>| result.unwrap_or_else(|error| format!("{:?}", error.kind()));
+        [
+            text(&a),
+            text(&inner),
+            shown(is_there(&inner).map(|there| there.to_string())),
+            shown(kind_and_length(&inner)),
+            shown(names(&dir).map(|names| names.join(" "))),
+            shown(size(&dir).map(|size| size.to_string())),
+            shown(streamed(&a).map(|sum| sum.to_string())),
+            shown(mapped(&a).map(|sum| sum.to_string())),
+        ]
+    };
+    let allowed = ["one", "in", "true", "false 2 false", "x", "2", "322", "322"];
+    assert_eq!(unprivileged(&project, all), allowed);
+    for round in ["after a record", "once more"] {
+        allow(&a, 0o000);
+        allow(&dir, 0o000);
+        project.log();
+        assert_eq!(unprivileged(&project, all), ["PermissionDenied"; 8], "{round}");
+        let log = project.log();
+        assert_eq!(log.len(), 8);
+        assert!(log.iter().all(|line| !line.contains("hit") && !line.ends_with(": ran")), "{log:?}");
+        allow(&a, 0o644);
+        allow(&dir, 0o755);
+        assert_eq!(unprivileged(&project, all), allowed, "{round}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_and_their_texts_are_inputs_of_their_own() {

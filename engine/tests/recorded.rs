@@ -35,6 +35,16 @@ fn names(dir: &Path) -> io::Result<u64> {
     Ok(fleche::fs::read_dir(dir)?.count() as u64)
 }
 
+#[fleche]
+fn sources(dir: &Path) -> io::Result<u64> {
+    Ok(fleche::fs::glob(&format!("{}/**/*.c", dir.display()))?.paths()?.len() as u64)
+}
+
+#[fleche]
+fn shallow(dir: &Path) -> io::Result<u64> {
+    Ok(fleche::fs::walk(dir).max_depth(Some(2)).contents()?.entries().count() as u64)
+}
+
 /// Reads the file that another file names.
 #[fleche]
 fn follow(path: &Path) -> io::Result<u64> {
@@ -60,25 +70,58 @@ fn an_input_leads_up_to_all_results_that_depend_on_it() {
     let deep = project.write("dir/deep", "x");
     tree(&project.path("dir")).unwrap();
     project.restart();
-    let up = recorded(&project).dependents(project.cache.inputs_at(&a)).unwrap();
+    let up = recorded(&project).dependents(project.cache.inputs_at(&a).unwrap()).unwrap();
     let mut found: Vec<_> =
         up.calls().map(|call| call.label().replace(&project.root().display().to_string(), "")).collect();
     found.sort();
     assert_eq!(found, [r#"both("/a", "/b")"#, r#"words("/a")"#]);
     // The one input, not the other that `both` has through `words`.
     assert_eq!(up.inputs().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["a"]);
-    let up = recorded(&project).dependents(project.cache.inputs_at(&deep)).unwrap();
+    let up = recorded(&project).dependents(project.cache.inputs_at(&deep).unwrap()).unwrap();
     assert!(up.contains(tree::digest(&project.path("dir"))), "a directory above is an input too");
     walked(project.root()).unwrap();
     names(project.root()).unwrap();
-    let up = recorded(&project).dependents(project.cache.inputs_at(&deep)).unwrap();
+    let up = recorded(&project).dependents(project.cache.inputs_at(&deep).unwrap()).unwrap();
     assert!(up.contains(walked::digest(project.root())), "and so is a walk");
     assert!(!up.contains(names::digest(project.root())), "but not the names in one further up");
-    let up = recorded(&project).dependents(project.cache.inputs_at(&a)).unwrap();
+    let up = recorded(&project).dependents(project.cache.inputs_at(&a).unwrap()).unwrap();
     assert!(up.contains(names::digest(project.root())));
     assert!(
-        recorded(&project).dependents(project.cache.inputs_at("nobody")).unwrap().nodes().next().is_none()
+        recorded(&project)
+            .dependents(project.cache.inputs_at("nobody").unwrap())
+            .unwrap()
+            .nodes()
+            .next()
+            .is_none()
     );
+}
+
+#[test]
+fn a_file_leads_up_through_globs_and_walks_that_come_by_it() {
+    let project = Project::new();
+    let root = project.root().to_path_buf();
+    std::fs::create_dir_all(project.path("src/deep")).unwrap();
+    let (main, deep, notes) =
+        (project.write("src/main.c", ""), project.write("src/deep/a.c", ""), project.write("src/notes", ""));
+    let hidden = project.write("src/.hidden.c", "");
+    sources(&root).unwrap();
+    shallow(&root).unwrap();
+    words(&main).unwrap();
+    let up = |path: &Path| {
+        let graph = recorded(&project).dependents(project.cache.inputs_at(path).unwrap()).unwrap();
+        let mut names: Vec<_> =
+            graph.calls().map(|call| call.function.rsplit("::").next().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(up(&main), ["shallow", "sources", "words"]);
+    assert_eq!(up(&deep), ["sources"], "too deep for the walk");
+    assert_eq!(up(&notes), ["shallow"], "no match of the glob");
+    assert_eq!(up(&hidden), ["shallow"], "a glob passes over it");
+    assert_eq!(up(&project.path("src")), ["shallow", "sources", "words"], "with all that lies in it");
+    assert_eq!(up(&project.path("src/../src/main.c")), ["shallow", "sources", "words"]);
+    std::fs::remove_dir_all(project.path("src")).unwrap();
+    assert_eq!(up(&main), ["shallow", "sources", "words"], "though it is gone");
 }
 
 #[test]
@@ -95,7 +138,7 @@ fn a_result_leads_down_to_its_inputs_in_the_order_of_its_trace() {
         if first.id == words::digest(&a) && second.id == words::digest(&b)));
     assert_eq!(labels(graph.direct_dependencies(words::digest(&a))), ["a"]);
     assert_eq!(graph.all_dependencies(both::digest(&a, &b)).len(), 4);
-    let above = graph.all_dependents(&project.cache.inputs_at(&b)[0]);
+    let above = graph.all_dependents(&project.cache.inputs_at(&b).unwrap()[0]);
     assert_eq!(above.len(), 2);
 }
 

@@ -18,7 +18,6 @@ use crate::plan::{Relation, TaskId};
 use crate::project::Project;
 use crate::report::Report;
 use crate::schedule::{self, Lookout, Options, Step};
-use crate::spec::Success;
 use crate::work::Lock;
 
 /// All that can be found wrong with these tasks before any of them runs.
@@ -183,19 +182,19 @@ fn note_made(project: &Project, task: &str, outcome: &Outcome) {
 }
 
 /// Why a task runs.
-fn reasons(context: &Context<'_>, task: TaskId, now: &Prepared, forced: bool) -> Vec<Change> {
-    let change = |verb, what: &str| Change { verb, what: what.to_owned(), detail: String::new() };
+fn reasons(context: &Context<'_>, id: TaskId, now: &Prepared, forced: bool) -> Vec<Change> {
+    let change =
+        |verb, what: &str| Change { verb, what: what.to_owned(), detail: String::new(), written_ms: None };
     if forced {
         return vec![change("forced", "")];
     }
-    let task = &context.plan.tasks[task];
+    let task = &context.plan.tasks[id];
     if !task.is_cached() {
         return vec![change("always", "it has neither inputs nor outputs")];
     }
-    let history = now.function.history().unwrap_or_default();
-    match history.iter().find_map(|record| Success::of(record)) {
+    match context.last_success(id, &now.function) {
         None => vec![change("new", "it has never succeeded here")],
-        Some(then) => {
+        Some((_, then)) => {
             let found = compare(&context.plan.root, task, now, &then, context.cache.store()).changes;
             if found.is_empty() {
                 vec![change("lost", reason_without_change(&now.function, &context.plan.root))]

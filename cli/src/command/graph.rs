@@ -17,9 +17,8 @@ const PAGE: &str = include_str!("graph.html");
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Graph) -> Result {
-    if let Some(call) = &arguments.calls {
-        let cache = arguments.cache.as_deref();
-        return recorded::graph(session, call, arguments.dependents, cache, arguments.format);
+    if arguments.calls.is_some() || arguments.depends_on.is_some() {
+        return recorded::graph(session, arguments);
     }
     let plan = session.project()?.plan;
     let roots = if arguments.tasks.is_empty() {

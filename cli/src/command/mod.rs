@@ -60,6 +60,7 @@ impl Session<'_> {
             cache,
             outer: &self.host.environment,
             work: &project.work,
+            ledger: &project.ledger,
             interrupt: &self.host.interrupt,
             observed: None,
         }

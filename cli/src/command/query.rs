@@ -25,11 +25,8 @@ pub fn run(session: &Session<'_>, arguments: &Query) -> Result {
         ControlFlow::Continue(())
     };
     match &arguments.depends_on {
-        // Only what depends on the file is read, however large the cache is.
         Some(file) => {
-            let inputs = cache.inputs_at(session.directory.join(file));
-            let graph = fleche::recorded::Recorded::of(&store).dependents(inputs);
-            for call in graph.map_err(|error| recorded::unreadable(&error))?.calls() {
+            for call in recorded::depending_on(session, &cache, &store, file)?.calls() {
                 let newest = store.newest(&call.id).map_err(|error| recorded::unreadable(&error))?;
                 if let Some(record) = newest {
                     let _ = take(record);

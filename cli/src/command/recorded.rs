@@ -77,26 +77,37 @@ pub fn why(session: &Session<'_>, prefix: &str, directory: Option<&Path>, format
     Ok(Exit::Done)
 }
 
-/// `fleche graph --calls DIGEST`.
-pub fn graph(
+/// What depends on a file, directly or through others. A relative path goes by the session's directory.
+pub fn depending_on(
     session: &Session<'_>,
-    prefix: &str,
-    dependents: bool,
-    directory: Option<&Path>,
-    format: Drawing,
-) -> Result {
-    let (_cache, store) = cache(session, directory)?;
-    let call = call(&store, prefix)?;
-    let recorded = Recorded::of(&store);
-    let graph = if dependents {
-        recorded.dependents([Dependency::Call(call)])
-    } else {
-        recorded.dependencies([call])
+    cache: &Cache,
+    store: &Store,
+    file: &Path,
+) -> std::result::Result<Graph, Vec<Diagnostic>> {
+    let inputs = cache.inputs_at(session.directory.join(file)).map_err(|error| unreadable(&error))?;
+    Recorded::of(store).dependents(inputs).map_err(|error| unreadable(&error))
+}
+
+/// `fleche graph --calls DIGEST` and `--depends-on FILE`.
+pub fn graph(session: &Session<'_>, arguments: &crate::arguments::Graph) -> Result {
+    let (cache, store) = cache(session, arguments.cache.as_deref())?;
+    let call = arguments.calls.as_deref().map(|prefix| call(&store, prefix)).transpose()?;
+    let graph = match (call, &arguments.depends_on) {
+        (Some(call), _) if arguments.dependents => Recorded::of(&store).dependents([Dependency::Call(call)]),
+        (Some(call), _) => Recorded::of(&store).dependencies([call]),
+        (None, Some(file)) => Ok(depending_on(session, &cache, &store, file)?),
+        (None, None) => unreachable!("one of the two asks for recorded calls"),
     };
     let graph = graph.map_err(|error| unreadable(&error))?;
     let console = &session.host.console;
-    console.print(&match format {
-        Drawing::Tree => tree(&graph, call, dependents, console),
+    console.print(&match arguments.format {
+        Drawing::Tree => match call {
+            Some(call) => tree(&graph, &Dependency::Call(call), arguments.dependents, console),
+            None if graph.nodes().next().is_none() => "no record depends on it\n".to_owned(),
+            None => {
+                graph.inputs().map(|input| tree(&graph, &input.dependency, true, console)).collect::<String>()
+            }
+        },
         Drawing::Dot => graph.to_dot(),
         Drawing::Mermaid => graph.to_mermaid(),
         Drawing::Json => format!("{:#}\n", graph.to_json()),
@@ -111,17 +122,18 @@ pub fn graph(
 }
 
 /// Under each call what it depends on, or what depends on it; what was shown before is not repeated.
-fn tree(graph: &Graph, root: CallId, up: bool, console: &Console) -> String {
+fn tree(graph: &Graph, root: &Dependency, up: bool, console: &Console) -> String {
     let mut text = String::new();
-    let mut shown = HashSet::from([root]);
-    let label = graph.call(root).map_or_else(|| root.to_string(), fleche::recorded::RecordedCall::label);
-    let _ = writeln!(text, "{label}");
-    let next = |call: CallId| -> Vec<Node> {
-        if up {
-            let above = graph.direct_dependents(&Dependency::Call(call));
-            above.into_iter().map(|call| Node::Call(Box::new(call.clone()))).collect()
-        } else {
-            graph.direct_dependencies(call).into_iter().cloned().collect()
+    let mut shown = HashSet::from([root.id()]);
+    let _ = writeln!(text, "{}", graph.node(root).map_or_else(|| format!("{root:?}"), Node::label));
+    let next = |of: &Dependency| -> Vec<Node> {
+        match of {
+            _ if up => {
+                let above = graph.direct_dependents(of);
+                above.into_iter().map(|call| Node::Call(Box::new(call.clone()))).collect()
+            }
+            Dependency::Call(call) => graph.direct_dependencies(*call).into_iter().cloned().collect(),
+            Dependency::Input { .. } => Vec::new(),
         }
     };
     // A stack of its own: chains can be very deep.
@@ -136,8 +148,9 @@ fn tree(graph: &Graph, root: CallId, up: bool, console: &Console) -> String {
         let (fork, rest) = if last { ("└── ", "    ") } else { ("├── ", "│   ") };
         let deeper = match node {
             Node::Call(call) => {
-                let below = next(call.id);
-                Some((shown.insert(call.id), below)).filter(|(_, below)| !below.is_empty())
+                let call = Dependency::Call(call.id);
+                let below = next(&call);
+                Some((shown.insert(call.id()), below)).filter(|(_, below)| !below.is_empty())
             }
             Node::Input(_) => None,
         };

@@ -14,7 +14,6 @@ use crate::host::Exit;
 use crate::plan::TaskId;
 use crate::project::Access;
 use crate::report::change_as_json;
-use crate::spec::Success;
 use crate::standing::{self, Standing};
 
 /// Runs the command.
@@ -116,10 +115,9 @@ fn style(standing: &Standing) -> Style {
 
 fn changes(context: &Context<'_>, task: TaskId, standing: &Standing) -> Vec<Change> {
     let Standing::Stale(prepared) = standing else { return Vec::new() };
-    let history = prepared.function.history().unwrap_or_default();
-    let then = history.iter().find_map(|record| Success::of(record));
+    let then = context.last_success(task, &prepared.function);
     let task = &context.plan.tasks[task];
-    then.map(|then| compare(&context.plan.root, task, prepared, &then, context.cache.store()).changes)
+    then.map(|(_, then)| compare(&context.plan.root, task, prepared, &then, context.cache.store()).changes)
         .unwrap_or_default()
 }
 

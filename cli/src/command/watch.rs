@@ -16,24 +16,35 @@ use crate::host::Exit;
 use crate::observed::Observed;
 use crate::path::on_disk;
 use crate::plan::TaskId;
+use crate::produced::Produced;
 use crate::project::{Access, Project};
 use crate::schedule::{Lookout, Steer};
-use crate::watcher::{Change, Watcher};
+use crate::watcher::{Change, Concerned, Watcher};
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Watch) -> super::Result {
     let manifest = Project::locate(&session.directory, session.file.as_deref())?;
     loop {
         match watch(session, arguments, &manifest) {
-            Ok(Change::Interrupted) => return Ok(Exit::Interrupted),
+            Ok(Change::Interrupted) => {
+                // After the `^C` that a terminal shows.
+                if session.host.console.is_terminal() {
+                    session.host.console.print("\n");
+                }
+                return Ok(Exit::Interrupted);
+            }
             Ok(_) => {}
             Err(errors) => {
                 session.host.console.errors(&errors);
+                // The manifest, which names the cache, is what is wrong.
+                let _scope = enter(&fleche::Cache::memory())?;
                 let watcher = Watcher::new(&manifest, None).map_err(|error| cannot_watch(&error))?;
                 waiting(session, arguments);
-                if watcher.wait(None, &session.host.interrupt) == Change::Interrupted {
+                let (change, paths) = watcher.wait(None, &session.host.interrupt, &|_| true);
+                if change == Change::Interrupted {
                     return Ok(Exit::Interrupted);
                 }
+                tell(session, arguments, &paths);
             }
         }
     }
@@ -52,6 +63,7 @@ fn watch(session: &Session<'_>, arguments: &Watch, manifest: &Path) -> Result<Ch
     let observed = Observed::default();
     let context = Context { observed: Some(&observed), ..session.context(&project, &cache) };
     loop {
+        let mut good = false;
         let lookout = Eye {
             watcher: &watcher,
             manifest,
@@ -76,13 +88,20 @@ fn watch(session: &Session<'_>, arguments: &Watch, manifest: &Path) -> Result<Ch
             if exit == Exit::Interrupted {
                 return Ok(Change::Interrupted);
             }
+            good = exit == Exit::Done;
         } else {
             session.host.console.errors(&wrong);
         }
-        let left = lookout.left.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left = *lookout.left.lock().unwrap_or_else(PoisonError::into_inner);
         let change = left.unwrap_or_else(|| {
             waiting(session, arguments);
-            watcher.wait(Some((plan, &tasks)), context.interrupt)
+            // Somebody may touch a file so that what failed is tried again.
+            let matters = |concerned: &Concerned| {
+                !good || !concerned.tasks.iter().all(|(task, paths)| lookout.is_only_touched(*task, paths))
+            };
+            let (change, paths) = watcher.wait(Some((plan, &tasks)), context.interrupt, &matters);
+            tell(session, arguments, &paths);
+            change
         });
         match change {
             Change::Inputs => {}
@@ -107,19 +126,10 @@ impl Lookout for Eye<'_> {
         let _scope = fleche::cache(self.context.cache);
         let plan = self.context.plan;
         self.watcher.follow((plan, self.tasks), |concerned| {
-            let root = &plan.root;
             let changed: Vec<TaskId> = concerned
                 .tasks
                 .iter()
-                .filter(|(task, paths)| {
-                    let as_read = |path: &String| {
-                        self.context
-                            .observed
-                            .is_some_and(|observed| observed.is_as_read(**task, path, &on_disk(root, path)))
-                    };
-                    // It may only have been touched.
-                    !paths.iter().all(as_read)
-                })
+                .filter(|(task, paths)| !self.is_only_touched(**task, paths))
                 .map(|(task, _)| *task)
                 .collect();
             let left = if concerned.plan {
@@ -144,6 +154,21 @@ impl Lookout for Eye<'_> {
 }
 
 impl Eye<'_> {
+    /// Whether what the task made or was answered with is still right, although these inputs were written to.
+    fn is_only_touched(&self, task: TaskId, paths: &[String]) -> bool {
+        let (context, root) = (self.context, &self.context.plan.root);
+        if let Some(observed) = context.observed.filter(|observed| observed.has_begun(task)) {
+            return paths.iter().all(|path| observed.is_as_read(task, path, &on_disk(root, path)));
+        }
+        // A hit has read nothing. With its inputs as they are now a record must hold whose outputs lie here.
+        let Ok(prepared) = context.prepare(task, &|_| None) else { return false };
+        let known = prepared.function.lookup::<Produced>().filter(|produced| produced.holds_in(root));
+        known.is_some_and(|produced| {
+            let ledger = context.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.has_made(&context.plan.tasks[task].name, &produced)
+        })
+    }
+
     /// Whether the task is another one, or none, in the new plan.
     fn is_pointless(&self, task: TaskId, new: &Project) -> bool {
         let (old, name) = (self.context, &self.context.plan.tasks[task].name);
@@ -161,6 +186,24 @@ fn waiting(session: &Session<'_>, arguments: &Watch) {
     match arguments.pace.format {
         Format::Json => console.print(&format!("{}\n", json!({ "event": "waiting" }))),
         Format::Text => console.print(&format!("{}\n", console.styled(FAINT, "waiting for changes"))),
+    }
+}
+
+/// Says what has changed.
+fn tell(session: &Session<'_>, arguments: &Watch, paths: &[String]) {
+    const MOST: usize = 3;
+    let console = &session.host.console;
+    match arguments.pace.format {
+        _ if paths.is_empty() => {}
+        Format::Json => console.print(&format!("{}\n", json!({ "event": "noticed", "paths": paths }))),
+        Format::Text => {
+            let more = match paths.len().saturating_sub(MOST) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let text = format!("noticed   {}{more}", paths[..paths.len().min(MOST)].join(", "));
+            console.print(&format!("{}\n", console.styled(FAINT, &text)));
+        }
     }
 }
 

@@ -1,23 +1,29 @@
-//! `fleche why`: all that is different between a task now and its last success, or that nothing is.
+//! `fleche why`: all that is different between a task now and its last success, or that nothing is; of a task that waits
+//! for others, what is different about those.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::path::Path;
 
 use fleche_store::Record;
 use serde_json::json;
 
 use super::{Result, Session, bring, enter, recorded};
 use crate::arguments::{Format, Why};
-use crate::console::table;
+use crate::console::{NOTABLE, table};
 use crate::difference::{Comparison, compare};
-use crate::execute::{Context, Prepared, reason_without_change};
+use crate::execute::{Context, Prepared, digest_now, reason_without_change};
 use crate::host::Exit;
+use crate::path::normalise_inside;
 use crate::plan::{Plan, Relation, TaskId};
+use crate::produced::Produced;
 use crate::project::{Access, Project};
 use crate::report::{change_as_json, change_as_row};
-use crate::spec::Success;
+use crate::restore;
 use crate::standing::{self, Standing};
+
+/// So many tasks above are told of in full.
+const MOST_CAUSES: usize = 10;
 
 /// Runs the command.
 pub fn run(session: &Session<'_>, arguments: &Why) -> Result {
@@ -30,9 +36,13 @@ pub fn run(session: &Session<'_>, arguments: &Why) -> Result {
     let plan = &project.plan;
     let named = match plan.find(name) {
         Ok(named) => named.to_vec(),
-        // A task's name goes before a digest that looks like it.
-        Err(_) if name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => return a_call(),
-        Err(error) => return Err(vec![error]),
+        Err(error) => match made(&session.directory, plan, name) {
+            Some(Ok(maker)) => vec![maker],
+            // A task's name goes before a digest that looks like it.
+            _ if name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => return a_call(),
+            Some(Err(help)) => return Err(vec![error.help(help)]),
+            None => return Err(vec![error]),
+        },
     };
     let tasks = plan.with_all_above(&named);
     let cache = project.cache(Access::Look).map_err(|error| vec![error])?;
@@ -42,21 +52,63 @@ pub fn run(session: &Session<'_>, arguments: &Why) -> Result {
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let mut standings = standing::all(&context, &tasks);
+    let standings = standing::all(&context, &tasks);
+    let console = &session.host.console;
+    let of = |id: &TaskId| standings.get(id).unwrap_or(&Standing::Group);
+    if arguments.format == Format::Json {
+        for id in &named {
+            let mut object = as_json(&context, *id, of(id));
+            let above = causes(&standings, &[*id]);
+            object["above"] = above.iter().map(|cause| as_json(&context, *cause, of(cause))).collect();
+            console.print(&format!("{object}\n"));
+        }
+        return Ok(Exit::Done);
+    }
+    let above = causes(&standings, &named);
+    // Of several each has its name above.
+    let several = named.len() > 1 || !above.is_empty() || plan.tasks[named[0]].name != *name;
     for id in &named {
-        let standing = standings.remove(id).unwrap_or(Standing::Group);
-        let text = match arguments.format {
-            Format::Json => format!("{}\n", as_json(&context, *id, &standing)),
-            Format::Text => {
-                // Of several instances each has its name above.
-                let head =
-                    if named.len() > 1 { format!("{}: ", plan.tasks[*id].name) } else { String::new() };
-                format!("{head}{}", one(session, &context, *id, &standing))
-            }
-        };
-        session.host.console.print(&text);
+        let head = if several { format!("{}: ", plan.tasks[*id].name) } else { String::new() };
+        console.print(&format!("{head}{}", one(session, &context, *id, of(id))));
+        if matches!(of(id), Standing::Stale(_) | Standing::Pending(_)) {
+            console.print(&then(plan, *id));
+        }
+    }
+    for cause in above.iter().take(MOST_CAUSES) {
+        console.print(&format!("{}: {}", plan.tasks[*cause].name, one(session, &context, *cause, of(cause))));
+    }
+    if above.len() > MOST_CAUSES {
+        console.print(&format!("and {} more; `fleche status` shows all\n", above.len() - MOST_CAUSES));
     }
     Ok(Exit::Done)
+}
+
+/// The task that makes what is at this path; or, for another file of the project, what to ask instead.
+fn made(directory: &Path, plan: &Plan, name: &str) -> Option<std::result::Result<TaskId, String>> {
+    let place = directory.join(name);
+    let path = normalise_inside(&plan.root, place.to_str()?).ok()?;
+    match plan.maker(&path) {
+        Some(maker) => Some(Ok(maker)),
+        None if place.exists() => Some(Err(format!(
+            "no task makes this file; `fleche query --depends-on {path}` lists what reads it"
+        ))),
+        None => None,
+    }
+}
+
+/// The tasks for whose sake these are pending, from which the chains start; none of these themselves.
+fn causes(standings: &HashMap<TaskId, Standing>, of: &[TaskId]) -> Vec<TaskId> {
+    let mut open: Vec<TaskId> = of.to_vec();
+    let mut seen: HashSet<TaskId> = of.iter().copied().collect();
+    let mut causes = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        match standings.get(&id) {
+            Some(Standing::Pending(above)) => open.extend(above.iter().filter(|id| seen.insert(**id))),
+            _ if of.contains(&id) => {}
+            _ => drop(causes.insert(id)),
+        }
+    }
+    causes.into_iter().collect()
 }
 
 fn one(session: &Session<'_>, context: &Context<'_>, id: TaskId, standing: &Standing) -> String {
@@ -75,9 +127,6 @@ fn one(session: &Session<'_>, context: &Context<'_>, id: TaskId, standing: &Stan
         Standing::Stale(prepared) => stale(session, context, id, prepared, &mut text),
         Standing::Pending(above) => pending(session, context, id, above, &mut text),
     }
-    if matches!(standing, Standing::Stale(_) | Standing::Pending(_)) {
-        then(context.plan, id, &mut text);
-    }
     text
 }
 
@@ -90,7 +139,7 @@ fn as_json(context: &Context<'_>, id: TaskId, standing: &Standing) -> serde_json
         now = context.prepare(id, &|_| None).ok();
         now.as_ref()
     };
-    let last = prepared.and_then(|prepared| Some((prepared, last_success(prepared)?)));
+    let last = prepared.and_then(|prepared| Some((prepared, context.last_success(id, &prepared.function)?)));
     let changes = last.as_ref().map(|(prepared, (_, then))| {
         compare(&context.plan.root, task, prepared, then, context.cache.store()).changes
     });
@@ -103,12 +152,32 @@ fn as_json(context: &Context<'_>, id: TaskId, standing: &Standing) -> serde_json
 }
 
 fn settled(session: &Session<'_>, context: &Context<'_>, id: TaskId, standing: &Standing, text: &mut String) {
+    let task = &context.plan.tasks[id];
     let prepared = context.prepare(id, &|_| None).ok();
-    let last = prepared.as_ref().and_then(last_success);
-    let when = last.map(|(record, _)| format!("; last ran {}", moment(session, &record))).unwrap_or_default();
-    if let Standing::Restorable(_, count) = standing {
+    let holds = prepared.as_ref().and_then(|prepared| {
+        let key = prepared.function.key::<Produced>();
+        let history = prepared.function.history().ok()?;
+        let mut records = history.into_iter().filter(|record| record.key == key);
+        records.find(|record| fleche::dynamic::result_of(record).as_ref() == standing.produced())
+    });
+    let when = holds.map(|record| format!("; last ran {}", moment(session, &record))).unwrap_or_default();
+    if let Standing::Restorable(produced, count) = standing {
         let paths = if *count == 1 { "1 path is".to_owned() } else { format!("{count} paths are") };
         let _ = writeln!(text, "would be restored: {paths} not as recorded{when}");
+        let found = restore::differences(&context.plan.root, task, produced, &digest_now).unwrap_or_default();
+        let row = |difference: &restore::Difference<'_>| {
+            let place = context.plan.root.join(difference.path());
+            let verb = match difference {
+                restore::Difference::Surplus(_) => "surplus",
+                restore::Difference::Mode(_) => "mode",
+                restore::Difference::Content(_) if place.symlink_metadata().is_err() => "missing",
+                restore::Difference::Content(_) => "differs",
+            };
+            let verb = session.host.console.styled(NOTABLE, &format!("{verb:<7}"));
+            vec![format!("  {verb}"), difference.path().to_owned()]
+        };
+        let rows: Vec<_> = found.iter().map(row).collect();
+        text.push_str(&table(&rows));
     } else {
         let _ = writeln!(text, "up to date{when}");
     }
@@ -118,7 +187,7 @@ fn settled(session: &Session<'_>, context: &Context<'_>, id: TaskId, standing: &
 }
 
 fn stale(session: &Session<'_>, context: &Context<'_>, id: TaskId, prepared: &Prepared, text: &mut String) {
-    let Some((record, then)) = last_success(prepared) else {
+    let Some((record, then)) = context.last_success(id, &prepared.function) else {
         text.push_str("would run; it has never succeeded here\n");
         return;
     };
@@ -139,7 +208,7 @@ fn pending(session: &Session<'_>, context: &Context<'_>, id: TaskId, above: &[Ta
     let _ = writeln!(text, "might run; that depends on what {} will make", names.join(", "));
     // What is on disk now is at least something to compare with.
     let Ok(prepared) = context.prepare(id, &|_| None) else { return };
-    if let Some((record, then)) = last_success(&prepared) {
+    if let Some((record, then)) = context.last_success(id, &prepared.function) {
         let task = &context.plan.tasks[id];
         let found = compare(&context.plan.root, task, &prepared, &then, context.cache.store());
         if !found.changes.is_empty() {
@@ -152,7 +221,7 @@ fn pending(session: &Session<'_>, context: &Context<'_>, id: TaskId, above: &[Ta
 
 fn show(session: &Session<'_>, found: &Comparison, text: &mut String) {
     let console = &session.host.console;
-    let rows: Vec<_> = found.changes.iter().map(|change| change_as_row(console, change)).collect();
+    let rows: Vec<_> = found.changes.iter().map(|change| change_as_row(console, change, true)).collect();
     text.push_str(&table(&rows));
     let mut same = Vec::new();
     if found.same_inputs > 0 {
@@ -174,33 +243,29 @@ fn inputs(count: usize) -> String {
     }
 }
 
-fn last_success(prepared: &Prepared) -> Option<(Arc<Record>, Success)> {
-    let history = prepared.function.history().ok()?;
-    history.into_iter().find_map(|record| Success::of(&record).map(|success| (record, success)))
-}
-
 /// `14:02 (c41f90aa)`.
 fn moment(session: &Session<'_>, record: &Record) -> String {
     format!("{} ({})", super::moment(session, record), record.key.digest().short())
 }
 
 /// What its run would lead to: `then     plot[*]; report only if plot changes`.
-fn then(plan: &Plan, id: TaskId, text: &mut String) {
+fn then(plan: &Plan, id: TaskId) -> String {
     let readers = |tasks: &BTreeSet<TaskId>| -> BTreeSet<TaskId> {
         let below = tasks.iter().flat_map(|task| plan.below(*task));
         below.filter(|(_, relation)| *relation == Relation::Data).map(|(task, _)| task).collect()
     };
     let direct = readers(&BTreeSet::from([id]));
     if direct.is_empty() {
-        return;
+        return String::new();
     }
     let further: BTreeSet<_> = readers(&direct).difference(&direct).copied().collect();
-    let _ = write!(text, "then     {}", grouped(plan, &direct, true));
+    let mut text = format!("then     {}", grouped(plan, &direct, true));
     if !further.is_empty() {
         let (further, direct) = (grouped(plan, &further, true), grouped(plan, &direct, false));
         let _ = write!(text, "; {further} only if {direct} changes");
     }
     text.push('\n');
+    text
 }
 
 /// Names, with all instances of a task as one: `plot[*]`, or in short `plot`.

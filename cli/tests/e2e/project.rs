@@ -181,7 +181,10 @@ pub(crate) fn redacted(text: &str) -> String {
             .strip_suffix('s')
             .is_some_and(|number| number.contains('.') && number.parse::<f64>().is_ok());
         let clock = word.len() == 5 && word.as_bytes()[2] == b':' && word[..2].parse::<u8>().is_ok();
-        if seconds && !word.is_empty() {
+        if rest.starts_with("written ") {
+            out.push_str("written [ago]");
+            rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+        } else if seconds && !word.is_empty() {
             out.push_str("[time]");
             rest = &rest[word.len()..];
         } else if clock && rest[5..].starts_with(" (") {

@@ -118,6 +118,16 @@ fn recorded_calls_are_drawn_down_to_inputs_and_up_to_results() {
         "both(\"one\", \"two\")\n├── words(\"one\")\n│   └── one\n└── words(\"two\")\n    └── two\n"
     );
     assert_eq!(graph(&[&words, "--dependents"]), "words(\"one\")\n└── both(\"one\", \"two\")\n");
+    let of_file = |arguments: &[&str]| {
+        let all = [&["graph", "--cache", "store", "--depends-on"], arguments].concat();
+        shortened(&project, &project.fleche(&all))
+    };
+    assert_eq!(of_file(&["one"]), "one\n└── words(\"one\")\n    └── both(\"one\", \"two\")\n");
+    assert_eq!(of_file(&["one", "--format=dot"]).matches(" -> ").count(), 2);
+    let json: serde_json::Value = serde_json::from_str(&of_file(&["two", "--format=json"])).expect("is JSON");
+    assert_eq!(json["nodes"].as_array().map(Vec::len), Some(3));
+    assert_eq!(of_file(&["none"]), "no record depends on it\n");
+    assert_eq!(project.fleche(&["graph", "--depends-on", "one", "--calls", &both]).code, Some(2));
     assert_eq!(graph(&[&both, "--format=dot"]).matches(" -> ").count(), 4);
     assert_eq!(graph(&[&both, "--format=mermaid"]).matches(" --> ").count(), 4);
     let json: serde_json::Value = serde_json::from_str(&graph(&[&both, "--format=json"])).expect("is JSON");

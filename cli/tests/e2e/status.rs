@@ -106,8 +106,8 @@ fn why_tells_all_that_is_different() {
     project.replace("fleche.toml", "min = 10", "min = 12");
     assert_eq!(
         redacted(&project.fleche(&["why", "clean"]).out),
-        "would run; against the last success here, [when]\n  changed  raw/1.txt  3 → 4 lines\n  added    raw/3.txt  1 line\n  \
-         changed  var min    10 → 12\n  same     1 input, command\nthen     plot[*]; report only if plot changes\n"
+        "would run; against the last success here, [when]\n  changed  raw/1.txt  3 → 4 lines, written [ago]\n  \
+         added    raw/3.txt  1 line, written [ago]\n  changed  var min    10 → 12\n  same     1 input, command\nthen     plot[*]; report only if plot changes\n"
     );
     project.remove("raw/2.txt");
     project.replace("fleche.toml", "awk '$1", "awk  '$1");
@@ -125,16 +125,58 @@ fn why_of_what_depends_on_something_stale() {
     let project = pipeline();
     project.run();
     project.write("raw/1.txt", "11\n");
+    let clean = "clean: would run; against the last success here, [when]\n  \
+                 changed  raw/1.txt  3 → 1 line, written [ago]\n  same     1 input, command\n";
+    // Down to what somebody changed, once though two instances wait for it.
     assert_eq!(
-        project.fleche(&["why", "plot[a]"]).out,
-        "might run; that depends on what clean will make\nthen     report\n"
+        redacted(&project.fleche(&["why", "plot[a]"]).out),
+        format!("plot[a]: might run; that depends on what clean will make\nthen     report\n{clean}")
     );
+    let out = redacted(&project.fleche(&["why", "plot"]).out);
+    assert_eq!((out.matches(clean).count(), out.matches("might run").count()), (1, 2), "{out}");
+    let out = redacted(&project.fleche(&["why", "report"]).out);
+    assert!(out.ends_with(clean) && !out.contains("[a]: "), "{out}");
+    let json: serde_json::Value =
+        serde_json::from_str(&project.fleche(&["why", "report", "--format=json"]).out).expect("is JSON");
+    assert_eq!(
+        (&json["above"][0]["task"], &json["above"][0]["standing"]),
+        (&"clean".into(), &"stale".into())
+    );
+    assert_eq!(json["above"][0]["changes"][0]["what"], "raw/1.txt");
+    assert!(json["above"][0]["changes"][0]["written_ms"].is_i64());
     project.run();
     project.remove("build/report.txt");
     assert_eq!(
         redacted(&project.fleche(&["why", "report"]).out),
-        "would be restored: 1 path is not as recorded; last ran [when]\n  same     2 inputs, command\n"
+        "would be restored: 1 path is not as recorded; last ran [when]\n  missing  build/report.txt\n  \
+         same     2 inputs, command\n"
     );
     let all = project.fleche(&["why", "plot"]).out;
     assert!(all.starts_with("plot[a]: up to date") && all.contains("\nplot[b]: up to date"), "{all}");
+}
+
+#[test]
+fn why_compares_with_the_success_that_lies_here() {
+    let project = pipeline();
+    project.run();
+    project.replace("fleche.toml", "min = 10", "min = 12");
+    project.run();
+    project.replace("fleche.toml", "min = 12", "min = 10");
+    assert!(project.run().iter().any(|line| line.starts_with("restored clean")), "an older one is back");
+    project.write("raw/1.txt", "11\n");
+    let out = project.fleche(&["why", "clean"]).out;
+    assert!(out.contains("changed  raw/1.txt") && !out.contains("var min"), "{out}");
+    let out = project.fleche(&["status", "clean"]).out;
+    assert!(out.contains("raw/1.txt changed") && !out.contains("more"), "{out}");
+}
+
+#[test]
+fn why_of_a_file_is_why_of_the_task_that_makes_it() {
+    let project = pipeline();
+    project.run();
+    let out = project.fleche(&["why", "build/plot-a.txt"]).out;
+    assert!(out.starts_with("plot[a]: up to date"), "{out}");
+    let of_input = project.fleche(&["why", "raw/1.txt"]);
+    assert_eq!(of_input.code, Some(2));
+    assert!(of_input.err.contains("fleche query --depends-on raw/1.txt"), "{}", of_input.err);
 }

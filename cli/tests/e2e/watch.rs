@@ -76,8 +76,12 @@ fn it_runs_again_on_changes_of_inputs_and_not_on_its_own() {
     let watching = Watching::start(&project);
     assert_eq!(watching.run(1), ["ran a", "ran b"]);
     watching.stays_at(1);
+    // Written again as it was: nothing to do, and nothing to tell.
+    project.write("src/1.txt", "1\n");
+    watching.stays_at(1);
     project.write("src/1.txt", "2\n");
     assert_eq!(watching.run(2), ["ran a", "ran b"]);
+    assert!(watching.text("out").contains(r#"{"event":"noticed","paths":["src/1.txt"]}"#));
     project.write("src/2.txt", "3\n");
     assert_eq!(watching.run(3), ["ran a", "ran b"]);
     project.write("src/unrelated", "");
@@ -98,7 +102,8 @@ fn it_follows_the_manifest_and_waits_while_that_is_wrong() {
     let good = project.read("fleche.toml");
     project.write("fleche.toml", "[task.a\n");
     assert!(watching.run(2).is_empty());
-    assert!(watching.text("err").contains("fleche.toml:1:"), "{}", watching.text("err"));
+    let err = watching.text("err");
+    assert!(err.contains("fleche.toml:1:") && err.matches("fleche.toml").count() == 1, "{err}");
     project
         .write("fleche.toml", &good.replace("cat ${inputs}", "cat -u ${inputs}").replace("src/*", "new/*"));
     // Its input is not there yet.
@@ -157,6 +162,36 @@ fn a_running_task_whose_input_changes_is_ended_and_starts_again() {
     assert_eq!(records.lines().filter(|line| line.contains(r#""function":"a""#)).count(), 1, "{records}");
     project.write("in", "1\n");
     assert_eq!(project.run(), ["ran a", "ran b"]);
+}
+
+#[test]
+fn an_input_of_a_hit_that_is_only_touched_cancels_nothing() {
+    let project = Project::new(
+        "[task.a]\nrun = 'cat in > ${outputs}'\ninputs = ['in']\noutputs = ['a']\n\
+         [task.b]\nrun = 'cat a other > ${outputs}; echo > $LOG.b; until test -e $LOG.go; do sleep 0.05; done'\n\
+         inputs = ['a', 'other']\noutputs = ['b']\npass_env = ['LOG']\n",
+    );
+    project.write("in", "1\n");
+    project.write("other", "o\n");
+    project.fleche(&["run", "a"]);
+    let watching = Watching::start(&project);
+    wait_for(&project, "log.b");
+    project.write("in", "1\n");
+    thread::sleep(Duration::from_millis(300));
+    assert!(!watching.text("out").contains("cancelled"), "{}", watching.text("out"));
+    project.write("in", "2\n");
+    wait_for_text(&watching, "cancelled");
+    std::fs::write(project.outside("log.go"), "").expect("written");
+    assert_eq!(watching.run(1), ["hit a", "cancelled b", "ran a", "ran b"]);
+    assert_eq!(project.read("b"), "2\no\n");
+}
+
+fn wait_for_text(watching: &Watching<'_>, text: &str) {
+    let start = Instant::now();
+    while !watching.text("out").contains(text) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", watching.text("out"));
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

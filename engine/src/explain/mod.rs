@@ -46,6 +46,7 @@ use fleche_code::report::Change;
 use fleche_store::{CallId, CallKey, Dependency, Digest, Record, ValueDigest};
 
 pub use self::lines::{Lines, compare as compare_lines};
+pub use self::text::ago;
 use crate::error::Result;
 use crate::scope;
 

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::{Difference, Explanation, How, Lines, Standing, Step};
 
 impl Difference {
-    /// In one word: `changed`, `new`, `removed`.
+    /// In one word: `changed`, `added`, `removed`.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Input(change) => match change.how {
                 How::Changed => "changed",
-                How::Appeared => "new",
+                How::Appeared => "added",
                 How::Vanished => "removed",
                 How::Hidden => "hidden",
             },
@@ -214,8 +214,8 @@ impl Explanation {
     }
 }
 
-/// How long ago that was, roughly.
-fn ago(ms: i64) -> String {
+/// How long ago a time in milliseconds since 1970 was, roughly: `12 s ago`.
+pub fn ago(ms: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
     let seconds = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(ms) / 1000;
     match seconds {

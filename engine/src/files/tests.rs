@@ -114,6 +114,22 @@ fn same_size_with_the_time_set_back_is_seen() {
 }
 
 #[test]
+fn what_was_read_during_a_write_is_not_remembered_under_the_stamp_before_it() {
+    let bench = Bench::new();
+    bench.double.without_change_time();
+    let path = bench.write("a", "one");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    bench.double.wait(Duration::from_secs(5));
+    let other = path.clone();
+    once(&bench.double, Op::Read, 2, move || fs::write(&other, "two").unwrap());
+    bench.files.digest(&path).unwrap();
+    bench.double.undisturbed();
+    // The stamp is again what it was before the read.
+    fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+    assert!(bench.holds(&path, "two"));
+}
+
+#[test]
 fn coarse_stamps_are_not_trusted_too_early() {
     for step in [1, 2] {
         let bench = Bench::new();

@@ -70,6 +70,11 @@ impl Graph {
         }
     }
 
+    /// A call or an input that is part of it.
+    pub fn node(&self, of: &Dependency) -> Option<&Node> {
+        self.index(of).map(|index| &self.graph[index])
+    }
+
     /// Calls and inputs, in the order in which they were met.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.graph.node_weights()

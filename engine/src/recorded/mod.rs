@@ -29,7 +29,7 @@
 //!
 //! // Which results depend on this file?
 //! let recorded = Recorded::of(cache.store().expect("on disk"));
-//! let up = recorded.dependents(cache.inputs_at(&a))?;
+//! let up = recorded.dependents(cache.inputs_at(&a)?)?;
 //! assert!(up.contains(both::digest(&a, &b)) && up.contains(words::digest(&a)));
 //! assert!(!up.contains(words::digest(&b)));
 //!
@@ -44,6 +44,7 @@
 
 mod draw;
 mod graph;
+mod inputs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,7 @@ use fleche_store::{CallId, Dependency, DependencyId, Digest, Record, Store, Valu
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 pub use self::graph::{Graph, Path};
+pub(crate) use self::inputs::inputs_at;
 use crate::error::Result;
 use crate::{input, restore};
 

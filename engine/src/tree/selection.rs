@@ -72,6 +72,25 @@ impl Selection {
         }
     }
 
+    /// Whether something below the base is part of the tree, by its name alone: what ignore files exclude is. A
+    /// directory is if anything below it may be.
+    pub(crate) fn holds(&self, path: &Path, is_directory: bool) -> bool {
+        let Ok(below) = path.strip_prefix(&self.base) else { return false };
+        let is_hidden = |name: &OsStr| name.as_encoded_bytes().first() == Some(&b'.');
+        match &self.rule {
+            Rule::Everything => true,
+            Rule::Walk(walk) => {
+                walk.depth.is_none_or(|depth| below.components().count() <= depth as usize)
+                    && !(walk.hidden && below.components().any(|name| is_hidden(name.as_os_str())))
+            }
+            Rule::Glob(pattern) => Pattern::new(pattern).is_ok_and(|pattern| {
+                let step = |states, name: Component<'_>| pattern.step(&states, name.as_os_str());
+                let states = below.components().fold(pattern.start(), step);
+                pattern.is_match(&states) || (is_directory && pattern.leads_on(&states))
+            }),
+        }
+    }
+
     /// Whether ignore files above the base count: who watches the base does not see them change. Where the base is a
     /// repository's root none does, and that it ceases to be one is seen.
     pub(crate) fn reads_above(&self) -> bool {
@@ -322,6 +341,27 @@ mod tests {
             assert_eq!(touched(Selection::listing("/t".into()).rule, false, path), by_listing, "{path}");
             assert_eq!(touched(Rule::Everything, true, path), path.starts_with("/t"), "{path}");
         }
+    }
+
+    #[test]
+    fn a_tree_knows_what_belongs_to_it() {
+        let holds = |rule: &Rule, path: &str, is_directory| {
+            let selection = Selection { base: "/t".into(), contents: true, rule: rule.clone() };
+            selection.holds(Path::new(path), is_directory)
+        };
+        let glob = Rule::Glob("**/{a,b}/*.c".into());
+        assert!(holds(&glob, "/t/x/a/y.c", false) && holds(&glob, "/t/b/y.c", false));
+        assert!(
+            !holds(&glob, "/t/x/a/y.h", false)
+                && !holds(&glob, "/t/x", false)
+                && !holds(&glob, "/u/a/y.c", false)
+        );
+        assert!(holds(&glob, "/t/x", true), "something below it may match");
+        let walk = Rule::Walk(Walk { depth: Some(2), hidden: true, ..Walk::default() });
+        assert!(holds(&walk, "/t/x/y", false) && !holds(&walk, "/t/x/y/z", false));
+        assert!(!holds(&walk, "/t/.x/y", false));
+        assert!(holds(&Rule::Walk(Walk::default()), "/t/.x/y/z", false));
+        assert!(holds(&Rule::Everything, "/t/.x", false));
     }
 
     #[test]

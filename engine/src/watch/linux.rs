@@ -518,7 +518,7 @@ fn is_ours(name: &OsStr) -> bool {
 
 /// Whether the file system tells of every change, and knows a name by one spelling. A network's does not tell of what
 /// others do there; what is not known here is not relied on.
-fn tells_all(path: &Path) -> bool {
+pub(super) fn tells_all(path: &Path) -> bool {
     const KNOWN: [i64; 9] = [
         0xef53,      // ext2 to ext4
         0x0102_1994, // tmpfs

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -56,6 +57,20 @@ impl Watched {
             }
         }
     }
+}
+
+/// On a thread that permissions hold for, whoever runs the tests.
+fn unprivileged(f: impl FnOnce() + Send) {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    std::thread::scope(|threads| {
+        let thread = threads.spawn(|| {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+            set_capabilities(None, sets).unwrap();
+            f();
+        });
+        thread.join().unwrap();
+    });
 }
 
 fn read(path: &Path) -> String {
@@ -164,6 +179,66 @@ fn directories_without_a_watch_are_polled_and_looked_at() {
         assert_eq!((watched.read(&name), watched.read(&name)), (text.into(), text.into()));
         watched.told(&name);
     }
+}
+
+#[test]
+fn a_directory_that_may_not_be_listed_is_not_covered() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().canonicalize().unwrap().join("d");
+    fs::create_dir(&d).unwrap();
+    // What lies in it can be reached by its name all the same.
+    fs::set_permissions(&d, fs::Permissions::from_mode(0o300)).unwrap();
+    unprivileged(|| {
+        let _scope = crate::cache(Cache::memory()).unwrap();
+        let watcher = Watch::new([dir.path()]).prompt(false).start(|_| ()).unwrap();
+        for text in ["1", "2", "3"] {
+            fs::write(d.join("x"), text).unwrap();
+            watcher.catch_up();
+            assert_eq!((read(&d.join("x")), read(&d.join("x"))), (text.into(), text.into()));
+        }
+        assert_eq!(watcher.polled(), std::slice::from_ref(&d));
+    });
+    fs::set_permissions(&d, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn only_file_systems_that_are_known_to_tell_all_are_relied_on() {
+    assert!(!linux::tells_all(Path::new("/proc/self")));
+    assert!(!linux::tells_all(Path::new("/sys")));
+    assert!(linux::tells_all(&tempfile::tempdir().unwrap().keep()));
+}
+
+#[test]
+fn what_is_mounted_over_a_directory_is_seen() {
+    const NAME: &str = "watch::tests::what_is_mounted_over_a_directory_is_seen";
+    if std::env::var_os("FLECHE_TEST_MOUNTS").is_none() {
+        // In a process that sees mounts of its own: every watcher of this one would look at everything again.
+        if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: mounting is not permitted");
+            return;
+        }
+        let test = std::env::current_exe().unwrap();
+        let mut command = Command::new("unshare");
+        command.arg("-m").arg(test).args(["--exact", NAME]).env("FLECHE_TEST_MOUNTS", "1");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let watched = Watched::new(|watch| watch);
+    let told_of_everything = || while !watched.told("d/x").is_everything() {};
+    fs::create_dir(watched.path("d")).unwrap();
+    fs::write(watched.path("d/x"), "below").unwrap();
+    assert_eq!((watched.read("d/x"), watched.read("d/x")), ("below".into(), "below".into()));
+    let mount = |program: &mut Command| assert!(program.status().unwrap().success());
+    mount(Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(watched.path("d")));
+    told_of_everything();
+    assert!(watched.read("d/x").contains("No such file"));
+    fs::write(watched.path("d/x"), "over").unwrap();
+    assert_eq!((watched.read("d/x"), watched.read("d/x")), ("over".into(), "over".into()));
+    mount(Command::new("umount").arg("-l").arg(watched.path("d")));
+    told_of_everything();
+    assert_eq!(watched.read("d/x"), "below");
 }
 
 #[test]
