@@ -241,6 +241,19 @@ fn a_file_replaced_while_it_is_read_gives_bytes_and_digest_that_agree() {
 }
 
 #[test]
+fn a_file_replaced_while_it_is_opened_is_not_read_under_the_digest_of_the_other() {
+    let bench = Bench::new();
+    let (path, new) = (bench.write("a", "one"), bench.write("new", "two"));
+    bench.double.wait(Duration::from_secs(5));
+    let place = path.clone();
+    // Once it is open, and before it is opened again to be digested.
+    once(&bench.double, Op::Open, 2, move || fs::rename(&new, &place).unwrap());
+    let error = bench.files.open(&path).unwrap_err();
+    assert!(error.to_string().contains("changed while it was read"), "{error}");
+    assert!(bench.holds(&path, "two"));
+}
+
+#[test]
 fn an_open_file_that_is_too_large_to_copy_is_digested_under_a_settled_stamp() {
     let bench = Bench::new();
     let small = bench.write("small", "one");

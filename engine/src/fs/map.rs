@@ -107,3 +107,54 @@ pub unsafe fn map(path: impl AsRef<Path>) -> io::Result<Map> {
         Err(error) => Err(failed(&place, path, input, error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use fleche_store::Store;
+
+    use super::*;
+    use crate::cache::Cache;
+    use crate::system::double::Double;
+    use crate::system::{Op, System};
+
+    #[test]
+    fn a_file_that_is_written_while_it_is_mapped_is_not_handed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "one").unwrap();
+        let double = Arc::<Double>::default();
+        // So that the file itself is mapped, and not copied.
+        double.wait(Duration::from_secs(5));
+        let cache = Cache::through(System::with(double.clone()), Store::memory(), dir.path());
+        let _scope = crate::cache(&cache).unwrap();
+        // Anything in an overlay makes reads outside of calls tracked ones.
+        cache.overlay().set(dir.path().join("other"), "").unwrap();
+        // SAFETY: nobody writes while the map lives.
+        let mapped = || unsafe { map(&path) };
+        let statuses = Arc::<AtomicUsize>::default();
+        let watch = |at: usize| {
+            let (asked, path) = (statuses.clone(), path.clone());
+            asked.store(0, Ordering::Relaxed);
+            double.before(move |op, other| {
+                if op == Op::Status && other == path && asked.fetch_add(1, Ordering::Relaxed) + 1 == at {
+                    std::fs::write(&path, "two").unwrap();
+                }
+                Ok(())
+            });
+        };
+        // Twice, so that its digest is known.
+        for _ in 0..2 {
+            watch(0);
+            assert_eq!(&*mapped().unwrap(), b"one");
+        }
+        // After the look that finds the digest; the last one comes when the map is there.
+        watch(statuses.load(Ordering::Relaxed) - 1);
+        let error = mapped().unwrap_err();
+        assert!(error.to_string().contains("changed while it was read"), "{error}");
+        double.undisturbed();
+        assert_eq!(&*mapped().unwrap(), b"two");
+    }
+}

@@ -59,7 +59,6 @@ impl Double {
         self.longest_read.store(bytes, Ordering::Relaxed);
     }
 
-    #[allow(dead_code, reason = "trees will ask")]
     pub(crate) fn fold_case(&self) {
         self.folds.store(true, Ordering::Relaxed);
     }

@@ -175,6 +175,27 @@ fn special_files_are_entries_and_links_in_a_circle_end() {
 }
 
 #[test]
+fn where_case_does_not_count_a_buffer_is_found_by_any_spelling() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    fs::write(root.join("Name"), "disk").unwrap();
+    let double = Arc::<Double>::default();
+    double.fold_case();
+    let cache = Cache::through(System::with(double), Store::memory(), &root);
+    let (files, overlay) = (cache.files(), cache.overlay());
+    let listing = Arc::new(Selection::listing(root.clone()));
+    overlay.set(root.join("NAME"), "buffer").unwrap();
+    for name in ["Name", "NAME", "name"] {
+        assert_eq!(files.read(&root.join(name)).unwrap().0, b"buffer", "{name}");
+    }
+    assert_eq!(paths(files, &listing), ["Name"], "the disk's spelling");
+    overlay.hide(root.join("nAmE")).unwrap();
+    assert!(files.read(&root.join("Name")).is_err() && paths(files, &listing).is_empty());
+    overlay.reset(root.join("name")).unwrap();
+    assert_eq!(files.read(&root.join("Name")).unwrap().0, b"disk");
+}
+
+#[test]
 fn ignore_files_mean_what_they_mean_to_the_ignore_crate() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

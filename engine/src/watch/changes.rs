@@ -151,6 +151,24 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_shortly_after_is_told_with_it_and_what_does_not_end_is_not_waited_for() {
+        let pending = Pending::new(10);
+        let push = |path: &str| pending.push([PathBuf::from(path)]);
+        std::thread::scope(|threads| {
+            push("/a");
+            threads.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                push("/b");
+            });
+            let (quiet, longest) = (Duration::from_millis(500), Duration::from_secs(3600));
+            assert_eq!(pending.wait(quiet, longest).unwrap(), changes(&["/a", "/b"]));
+            push("/c");
+            let (quiet, longest) = (Duration::from_secs(3600), Duration::from_millis(20));
+            assert_eq!(pending.wait(quiet, longest).unwrap(), changes(&["/c"]));
+        });
+    }
+
+    #[test]
     fn more_than_is_kept_is_everything() {
         let pending = Pending::new(3);
         pending.push(["/a", "/b", "/c"].map(PathBuf::from));

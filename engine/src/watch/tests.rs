@@ -181,6 +181,47 @@ fn directories_without_a_watch_are_polled_and_looked_at() {
     }
 }
 
+/// Keeps the text of warnings.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<parking_lot::Mutex<Vec<String>>>);
+
+impl tracing::field::Visit for Warnings {
+    fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.lock().push(format!("{value:?}"));
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn whoever_runs_out_of_watches_is_told_once_what_to_type() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..20 {
+        fs::create_dir(dir.path().join(n.to_string())).unwrap();
+    }
+    let (_scope, warnings) = (crate::cache(Cache::memory()).unwrap(), Warnings::default());
+    let watcher = tracing::subscriber::with_default(warnings.clone(), || {
+        Watch::new([dir.path()]).most_watches(5).start(|_| ()).unwrap()
+    });
+    assert!(watcher.polled().len() >= 15);
+    let told = warnings.0.lock();
+    assert!(told.len() == 1 && told[0].contains("`sysctl fs.inotify.max_user_watches="), "{told:?}");
+}
+
 #[test]
 fn a_directory_that_may_not_be_listed_is_not_covered() {
     use std::os::unix::fs::PermissionsExt;
