@@ -109,6 +109,42 @@ fn a_nested_call_that_ran_since_tells_why_it_did() {
 }
 
 #[test]
+fn of_a_tree_what_was_written_in_it_is_named() {
+    #[fleche]
+    fn size(dir: &Path) -> io::Result<u64> {
+        Ok(fleche::fs::walk(dir).contents()?.entries().count() as u64)
+    }
+    #[fleche]
+    fn sources(dir: &Path) -> io::Result<u64> {
+        Ok(fleche::fs::glob(&format!("{}/**/*.c", dir.display()))?.paths()?.len() as u64)
+    }
+    let project = Project::new();
+    let dir = project.path("src");
+    std::fs::create_dir_all(dir.join("deep")).unwrap();
+    for name in ["src/a.c", "src/deep/b.c", "src/deep/c"] {
+        project.write(name, "1");
+    }
+    // So that they are older than the records.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    (size(&dir).unwrap(), sources(&dir).unwrap());
+    let change = |call: CallId| {
+        let why = explain(call).unwrap();
+        let Some(Difference::Input(change)) = why.steps[0].differences.first() else { panic!("{why}") };
+        (change.within.clone(), why.to_string())
+    };
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    project.write("src/deep/b.c", "2");
+    let (within, text) = change(size::digest(&dir));
+    assert_eq!(within, ["deep/b.c"]);
+    assert!(text.contains(", in it deep/b.c written just now"), "{text}");
+    assert!(explain(sources::digest(&dir)).unwrap().is_fresh(), "names only");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    project.remove("src/a.c");
+    assert_eq!(change(sources::digest(&dir)).0, ["./"]);
+    assert_eq!(change(size::digest(&dir)).0, ["./", "deep/b.c"]);
+}
+
+#[test]
 fn a_call_whose_callee_came_out_the_same_is_fresh() {
     let project = Project::new();
     let (a, b) = (project.write("a", "one two"), project.write("b", "three"));

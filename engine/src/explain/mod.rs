@@ -102,8 +102,11 @@ pub struct InputChange {
     pub before: Digest,
     /// The digest that it has; `None` if it cannot be looked at.
     pub after: Option<Digest>,
-    /// When the file was last written, in milliseconds since 1970, if it is one and there.
+    /// When the file, or the last of those in `within`, was written, in milliseconds since 1970.
     pub modified_ms: Option<i64>,
+    /// Of a tree, a walk or a glob: what of it was written after the record had been made, the last first. Files where
+    /// contents count; a directory, with a slash at its end, where names came or went.
+    pub within: Vec<String>,
     /// For a text, how many lines are different.
     pub lines: Lines,
 }

@@ -54,7 +54,12 @@ impl Difference {
                     }
                     (_, _, None) => {}
                 }
-                parts.extend(change.modified_ms.map(|ms| format!("written {}", ago(ms))));
+                let within = match &change.within[..] {
+                    [] => String::new(),
+                    names @ ([_] | [_, _] | [_, _, _]) => format!("in it {} ", names.join(", ")),
+                    [a, b, rest @ ..] => format!("in it {a}, {b} and {} more ", rest.len()),
+                };
+                parts.extend(change.modified_ms.map(|ms| format!("{within}written {}", ago(ms))));
                 parts.join(", ")
             }
             Self::Code(change) => {
@@ -86,6 +91,9 @@ impl Difference {
                 value["before"] = change.before.to_string().into();
                 value["after"] = change.after.map(|after| after.to_string()).into();
                 value["modified_ms"] = change.modified_ms.into();
+                if !change.within.is_empty() {
+                    value["within"] = json!(change.within);
+                }
                 if let Lines::Counted { before, after, added, removed } = change.lines {
                     value["lines"] =
                         json!({ "before": before, "after": after, "added": added, "removed": removed });

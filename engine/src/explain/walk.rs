@@ -17,6 +17,9 @@ use crate::error::Result;
 use crate::input::{self, Input};
 use crate::recorded::{shown, shown_arguments};
 use crate::revision::Revision;
+use crate::system::Status;
+use crate::tree::DIRECTORY;
+use crate::tree::selection::Selection;
 use crate::{code, registry, rerun, thread};
 
 pub(super) fn explain(cache: &Cache, call: CallId) -> Result<Explanation> {
@@ -38,6 +41,11 @@ struct Walk<'a> {
     /// Calls are compared although their code is not known.
     lenient: bool,
     found: HashMap<CallId, Found>,
+}
+
+fn modified_ms(path: &Path) -> Option<i64> {
+    let modified = fs::metadata(path).ok()?.modified().ok()?;
+    i64::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
 /// What is known of a call.
@@ -174,7 +182,9 @@ impl Walk<'_> {
                 continue;
             }
             differences.push(match (&edge.dependency, now) {
-                (Dependency::Input { .. }, now) => self.input_change(&edge.dependency, edge.observed, now),
+                (Dependency::Input { .. }, now) => {
+                    self.input_change(&edge.dependency, edge.observed, now, record.created_ms)
+                }
                 (Dependency::Call(callee), Some(after)) => {
                     let name = self.name(*callee);
                     Difference::Result { call: *callee, name, before: edge.observed, after }
@@ -222,7 +232,9 @@ impl Walk<'_> {
                 continue;
             }
             step.differences.push(match edge.dependency {
-                Dependency::Input { .. } => self.input_change(&edge.dependency, edge.observed, Some(after)),
+                Dependency::Input { .. } => {
+                    self.input_change(&edge.dependency, edge.observed, Some(after), old.created_ms)
+                }
                 Dependency::Call(callee) => {
                     let name = self.name(callee);
                     Difference::Result { call: callee, name, before: edge.observed, after }
@@ -244,7 +256,13 @@ impl Walk<'_> {
         CodeChange { version, items: code::code_changes(self.store, record) }
     }
 
-    fn input_change(&self, dependency: &Dependency, before: Digest, after: Option<Digest>) -> Difference {
+    fn input_change(
+        &self,
+        dependency: &Dependency,
+        before: Digest,
+        after: Option<Digest>,
+        since_ms: i64,
+    ) -> Difference {
         let Dependency::Input { kind, name } = dependency else { unreachable!("asked of inputs only") };
         let how = match after {
             None => How::Hidden,
@@ -253,11 +271,11 @@ impl Walk<'_> {
             Some(_) => How::Changed,
         };
         let input = Input::parse(self.cache.files().root(), *kind, name);
-        let path = input.as_ref().and_then(Input::path);
-        let modified_ms = path.and_then(|path| {
-            let modified = fs::metadata(path).ok()?.modified().ok()?;
-            i64::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
-        });
+        let (modified_ms, within) = match &input {
+            Some(Input::Tree(selection)) => self.written_within(selection, since_ms),
+            Some(input) => (input.path().and_then(modified_ms), Vec::new()),
+            None => (None, Vec::new()),
+        };
         let lines = match (how, &input, after) {
             (How::Changed, Some(Input::File(path) | Input::Entry(path)), Some(after)) => {
                 self.lines(path, before, after)
@@ -271,8 +289,42 @@ impl Walk<'_> {
             before,
             after,
             modified_ms,
+            within,
             lines,
         })
+    }
+
+    /// What of a tree was written since then, the last first, and when the last was. The tree as it was is not kept.
+    fn written_within(&self, selection: &Arc<Selection>, since_ms: i64) -> (Option<i64>, Vec<String>) {
+        let files = self.cache.files();
+        let base = &selection.base;
+        let mut found = Vec::new();
+        let mut look = |path: &Path, is_directory: bool| {
+            let Ok(Status { stamp, .. }) = files.system().link_status(path) else { return };
+            // A file's other time tells of a rename and of permissions too; on some systems there is none.
+            let changed = if cfg!(unix) && !is_directory { stamp.changed } else { stamp.modified };
+            let written = stamp.modified.max(changed);
+            if written / 1_000_000 >= since_ms {
+                let below = path.strip_prefix(base).unwrap_or(path);
+                let name =
+                    if below.as_os_str().is_empty() { ".".into() } else { below.display().to_string() };
+                found.push((written, if is_directory { format!("{name}/") } else { name }));
+            }
+        };
+        look(base, true);
+        if let Ok(snapshot) = files.snapshot(selection) {
+            snapshot.for_each(base, &mut |path, entry, _| {
+                let is_directory = entry.kind == DIRECTORY;
+                if is_directory || selection.contents {
+                    look(&path, is_directory);
+                }
+            });
+        }
+        found.sort_by(|a, b| b.cmp(a));
+        (
+            found.first().map(|(written, _)| *written / 1_000_000),
+            found.into_iter().map(|(_, name)| name).collect(),
+        )
     }
 
     fn lines(&self, path: &Path, before: Digest, after: Digest) -> Lines {
