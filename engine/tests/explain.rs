@@ -126,7 +126,8 @@ fn of_a_tree_what_was_written_in_it_is_named() {
     }
     // So that they are older than the records.
     std::thread::sleep(std::time::Duration::from_millis(20));
-    (size(&dir).unwrap(), sources(&dir).unwrap());
+    size(&dir).unwrap();
+    sources(&dir).unwrap();
     let change = |call: CallId| {
         let why = explain(call).unwrap();
         let Some(Difference::Input(change)) = why.steps[0].differences.first() else { panic!("{why}") };

@@ -273,6 +273,11 @@ fn spellings_of_a_path_do_not_confuse() {
     project.remove("a");
     fs::create_dir(&a).unwrap();
     assert_eq!(read()[0], "IsADirectory");
+    // With a slash a file is as good as nothing.
+    assert!(is_there(&slash).unwrap());
+    fs::remove_dir(&a).unwrap();
+    project.write("a", "three");
+    assert!(!is_there(&slash).unwrap());
 }
 
 #[test]

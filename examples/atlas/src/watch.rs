@@ -58,9 +58,12 @@ impl Watching {
     /// Tells of each save, until the person ends it or nobody reads any more.
     pub(crate) fn follow(self, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let mut out = io::stdout();
-        writeln!(out, "watching {} folders; Ctrl-C ends it", self.roots.len())?;
+        let plural = if self.roots.len() == 1 { "" } else { "s" };
+        writeln!(out, "watching {} folder{plural}; Ctrl-C ends it", self.roots.len())?;
         while let Ok(changes) = self.changes.recv() {
-            let saved: Vec<&Path> = changes.paths().filter(|path| is_source(path)).collect();
+            let mut saved: Vec<&Path> = changes.paths().filter(|path| is_source(path)).collect();
+            // Editors write files under other names first.
+            saved.sort_by_key(|path| path.extension().is_none());
             if saved.is_empty() && !changes.is_everything() {
                 continue;
             }

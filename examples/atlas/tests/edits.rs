@@ -219,7 +219,7 @@ fn while_it_watches_each_save_is_a_line() {
         .unwrap();
     let mut lines = BufReader::new(atlas.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut next = |about: &str| lines.find(|line| line.starts_with(about)).expect("it goes on");
-    next("watching 1 folders");
+    next("watching 1 folder;");
     let file = "one-1.0.0/src/table.rs";
     sources.edit(file, |text| text + "\npub fn added() {}\n");
     let line = next(file);
