@@ -283,6 +283,36 @@ fn what_is_mounted_over_a_directory_is_seen() {
 }
 
 #[test]
+fn of_a_directory_that_appears_all_that_is_in_it_is_told() {
+    let (watched, elsewhere) = (Watched::new(|watch| watch), tempfile::tempdir().unwrap());
+    fs::create_dir_all(elsewhere.path().join("d/e")).unwrap();
+    fs::write(elsewhere.path().join("d/e/x"), "1").unwrap();
+    fs::rename(elsewhere.path().join("d"), watched.path("d")).unwrap();
+    let changes = watched.told("d");
+    let paths: Vec<PathBuf> = changes.paths().map(Path::to_path_buf).collect();
+    assert_eq!(paths, ["d", "d/e", "d/e/x"].map(|name| watched.path(name)));
+}
+
+#[test]
+fn of_what_is_skipped_and_of_caches_nothing_is_told() {
+    let watched = Watched::new(|watch| watch.skip(|path| path.ends_with("skipped")));
+    fs::create_dir(watched.path(".fleche")).unwrap();
+    fs::create_dir(watched.path("skipped")).unwrap();
+    watched.watcher.catch_up();
+    fs::write(watched.path("skipped/z"), "1").unwrap();
+    fs::write(watched.path(".fleche/z"), "1").unwrap();
+    fs::write(watched.path("a"), "2").unwrap();
+    loop {
+        let changes = watched.changes.recv_timeout(Duration::from_secs(20)).expect("a change is told");
+        let a = watched.path("a");
+        assert!(changes.paths().all(|path| path == a), "{changes:?}");
+        if changes.concern(&a) {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_file_is_looked_at_again_once_nobody_watches() {
     let watched = Watched::new(|watch| watch.prompt(false));
     let path = watched.path("a");
