@@ -67,6 +67,7 @@ struct State {
     /// Events were lost, or a root's place was taken: everything has to be set up anew.
     lost: bool,
     used_up: bool,
+    setting_up: bool,
     changed: Vec<PathBuf>,
     /// Files that got a name more: under the old ones they can now be changed without a word.
     shared: HashSet<u64>,
@@ -131,6 +132,7 @@ impl Eyes {
                 polling,
                 lost: false,
                 used_up: false,
+                setting_up: false,
                 changed: Vec::new(),
                 shared: HashSet::new(),
             }),
@@ -395,7 +397,10 @@ impl Eyes {
                 } else if entry.metadata().is_ok_and(|metadata| metadata.nlink() > 1) {
                     self.known.write().insert(&path, Known::Shared);
                 }
-                state.changed.push(path);
+                // While all is set up, the roots are marked as a whole.
+                if !state.setting_up {
+                    state.changed.push(path);
+                }
             }
         }
     }
@@ -443,6 +448,7 @@ impl Eyes {
         }
         state.above = PathMap::default();
         state.used_up = false;
+        state.setting_up = true;
         for root in &self.settings.roots {
             // From the top down, so that a root is not looked for in a directory that has left its place.
             for above in root.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
@@ -460,6 +466,7 @@ impl Eyes {
             }
             self.examine(state, root);
         }
+        state.setting_up = false;
     }
 }
 
