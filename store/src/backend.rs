@@ -31,6 +31,10 @@ pub(crate) trait Backend: Send + Sync {
     fn for_each_record(&self, f: &mut dyn FnMut(Arc<Record>) -> ControlFlow<()>) -> Result<()>;
     fn resolve(&self, prefix: Prefix) -> Result<Vec<Named>>;
     fn note(&self, kind: u16, key: &Digest) -> Result<Option<Vec<u8>>>;
+    fn overruled(&self) -> Result<u64>;
+    fn overrule(&self) -> Result<u64>;
+    fn put_aside(&self, name: &Digest, overruled: u64, content: &[u8]) -> Result<()>;
+    fn aside(&self, name: &Digest) -> Result<Option<Bytes>>;
     fn evict_call(&self, call: &CallId) -> Result<u64>;
     fn evict_value(&self, digest: &ValueDigest, fingerprint: TypeFingerprint) -> Result<u64>;
     fn stats(&self) -> Result<Stats>;

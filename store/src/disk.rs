@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
+use crate::aside;
 use crate::backend::{Backend, Prefix};
 use crate::blob::{self, LARGE, Pending};
 use crate::bytes::{Bytes, process_id};
@@ -410,6 +411,25 @@ impl Backend for Disk {
         Ok(self.look(|view| view.note(kind, key)))
     }
 
+    fn overruled(&self) -> Result<u64> {
+        aside::overruled(&self.layout).map_err(|e| Error::io(&self.layout.overruled(), e))
+    }
+
+    fn overrule(&self) -> Result<u64> {
+        self.writable()?;
+        aside::overrule(&self.layout).map_err(|e| Error::io(&self.layout.overruled(), e))
+    }
+
+    fn put_aside(&self, name: &Digest, overruled: u64, content: &[u8]) -> Result<()> {
+        self.writable()?;
+        aside::put(&self.layout, name, overruled, content, self.key())
+            .map_err(|e| Error::io(&self.layout.asides, e))
+    }
+
+    fn aside(&self, name: &Digest) -> Result<Option<Bytes>> {
+        Ok(aside::get(&self.layout, name, &self.options.keys))
+    }
+
     fn evict_call(&self, call: &CallId) -> Result<u64> {
         self.writable()?;
         let _lock = self.maintenance(PATIENCE)?;
@@ -424,6 +444,7 @@ impl Backend for Disk {
             None::<()>
         });
         evicted.finish()?;
+        self.overrule()?;
         Ok(kept)
     }
 

@@ -6,10 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::aside;
 use crate::bytes::Bytes;
 use crate::compact::Victim;
 use crate::digest::{Digest, TypeFingerprint};
@@ -204,6 +205,16 @@ impl Disk {
             }
         }
         eviction.finish()?;
+        if report.records_dropped > 0 {
+            aside::overrule(&self.layout).map_err(wrap)?;
+        }
+        // What is derived goes before anything else does.
+        let over = options.max_bytes.is_some_and(|most| {
+            report.records_dropped > 0 || report.bytes_kept.saturating_add(aside::bytes(&self.layout)) > most
+        });
+        aside::remove(&self.layout, |written| {
+            over || options.max_age.is_some_and(|most| written.elapsed().is_ok_and(|age| age > most))
+        });
         self.fold_touched(&plan);
         self.remove_orphans(&view);
         let victims = self.victims(&view, &plan.live, &lengths);
@@ -347,7 +358,7 @@ impl Disk {
             let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
             age.is_some_and(|age| age > ORPHANED)
         };
-        let list = |dir: &PathBuf| -> Vec<PathBuf> {
+        let list = |dir: &Path| -> Vec<PathBuf> {
             fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
         };
         for folder in list(&self.layout.values) {
@@ -357,7 +368,7 @@ impl Disk {
                 }
             }
         }
-        for dir in [&self.layout.values, &self.layout.segments, &self.layout.tables, &self.layout.touched] {
+        for dir in self.layout.directories() {
             for file in list(dir) {
                 let temporary = file
                     .file_name()

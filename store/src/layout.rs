@@ -22,6 +22,7 @@ pub(crate) struct Layout {
     pub(crate) tables: PathBuf,
     pub(crate) values: PathBuf,
     pub(crate) touched: PathBuf,
+    pub(crate) asides: PathBuf,
 }
 
 impl Layout {
@@ -33,6 +34,7 @@ impl Layout {
             tables: root.join("tables"),
             values: root.join("values"),
             touched: root.join("touched"),
+            asides: root.join("asides"),
             root,
         }
     }
@@ -43,6 +45,10 @@ impl Layout {
 
     pub(crate) fn maintenance(&self) -> PathBuf {
         self.root.join("maintenance.lock")
+    }
+
+    pub(crate) fn overruled(&self) -> PathBuf {
+        self.root.join("overruled")
     }
 
     pub(crate) fn reserve(&self) -> PathBuf {
@@ -71,8 +77,8 @@ impl Layout {
     }
 
     /// Parents first.
-    fn directories(&self) -> [&Path; 5] {
-        [&self.root, &self.segments, &self.tables, &self.values, &self.touched]
+    pub(crate) fn directories(&self) -> [&Path; 6] {
+        [&self.root, &self.segments, &self.tables, &self.values, &self.touched, &self.asides]
     }
 }
 
@@ -102,6 +108,11 @@ pub(crate) fn open_write(path: &Path) -> io::Result<File> {
 /// Opens a file of the store's own for reading and writing, made if missing.
 pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     regular(options().read(true).write(true).create(true).truncate(false).open(path)?)
+}
+
+/// Opens a file of the store's own for adding to its end, made if missing.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    regular(options().append(true).create(true).open(path)?)
 }
 
 /// A new file under a temporary name beside its future path.

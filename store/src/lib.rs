@@ -3,6 +3,7 @@
 //! [`Store`] is the face; [`canonical`] gives values their digests. The store never knows what a function or a type
 //! is, and never talks to a terminal.
 
+mod aside;
 mod backend;
 mod blob;
 mod build;

@@ -187,6 +187,23 @@ impl Backend for Memory {
         Ok(self.state.read().notes.get(&(kind, *key)).cloned())
     }
 
+    fn overruled(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn overrule(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    /// There is no later process to keep it for.
+    fn put_aside(&self, _name: &Digest, _overruled: u64, _content: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn aside(&self, _name: &Digest) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
     fn evict_call(&self, call: &CallId) -> Result<u64> {
         let mut state = self.state.write();
         let keys = state.keys.remove(call).unwrap_or_default();

@@ -270,6 +270,45 @@ impl Store {
         self.backend.note(kind, key)
     }
 
+    /// How often records were overruled in this store: by forced runs, of which [`Store::overrule`] tells, and by whatever
+    /// takes records away. 0 in memory.
+    pub fn overruled(&self) -> Result<u64> {
+        self.backend.overruled()
+    }
+
+    /// Tells, after a record was put that others must not be preferred to, that what was derived from them (an
+    /// [aside](Store::put_aside)) is not to be used any more. Gives the count of [`Store::overruled`] with this one.
+    pub fn overrule(&self) -> Result<u64> {
+        self.backend.overrule()
+    }
+
+    /// Keeps what was derived from the records, beside them, in place of what was kept under that name. `overruled` is
+    /// what [`Store::overruled`] said before any of those records was read. Nothing is kept in memory.
+    ///
+    /// It is never the truth: of several names the youngest eight are kept, none is synced, and gc lets go of them first.
+    ///
+    /// ```
+    /// use fleche_store::{Digest, Options, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path().join("store");
+    /// let store = Store::open(&dir, Options::default())?;
+    /// let name = Digest::of(b"names in order");
+    /// store.put_aside(&name, store.overruled()?, b"anna, bert")?;
+    /// assert_eq!(store.aside(&name)?.as_deref(), Some(&b"anna, bert"[..]));
+    /// store.overrule()?;
+    /// assert_eq!(store.aside(&name)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_aside(&self, name: &Digest, overruled: u64, content: &[u8]) -> Result<()> {
+        self.backend.put_aside(name, overruled, content)
+    }
+
+    /// What is kept under that name, if no record was overruled since. Checked whole.
+    pub fn aside(&self, name: &Digest) -> Result<Option<Bytes>> {
+        self.backend.aside(name)
+    }
+
     /// Forgets every record of a call; returns how many it were.
     pub fn evict_call(&self, call: &CallId) -> Result<u64> {
         self.backend.evict_call(call)

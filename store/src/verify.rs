@@ -60,6 +60,9 @@ impl Disk {
             self.verify_segment(&segment, repair, &mut eviction, &mut report);
         }
         report.repaired += eviction.finish()?;
+        if report.repaired > 0 {
+            crate::aside::overrule(&self.layout).map_err(wrap)?;
+        }
         let mut dropped = false;
         for id in table_ids(&self.layout).map_err(wrap)? {
             let path = id.path(&self.layout.tables);
