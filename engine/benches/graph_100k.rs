@@ -86,31 +86,35 @@ fn resident() -> f64 {
     line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or_default() * 1024.0
 }
 
-/// In a process of its own: opens the cache, asks one call, then all. Prints the times in nanoseconds.
-fn warm(at: &Path, layers: u32) {
+/// In a process of its own: opens the cache, asks one call of that layer, then all, then all once more, and closes the
+/// cache. Prints the times in nanoseconds.
+fn warm(at: &Path, layers: u32, first: u32) {
     LazyLock::force(&INPUTS);
     let (cache, open) = time(|| Cache::open(at).expect("a store"));
-    let _scope = fleche::cache(&cache).expect("a cache");
-    let (_, first) = time(|| node(0, 7));
+    let scope = fleche::cache(&cache).expect("a cache");
+    let (_, first) = time(|| node(first, 7));
     let (_, all) = time(|| top(layers));
     let (_, again) = time(|| top(layers));
     assert_eq!(cache.stats().ran, 0, "everything is on disk");
-    for time in [open, first, all, again] {
+    let ((), close) = time(|| drop((scope, cache)));
+    for time in [open, first, all, again, close] {
         println!("{}", time.as_nanos());
     }
 }
 
 /// The same from outside: the median of some processes, with how long they took from start to end.
-fn warm_processes(at: &Path) -> [Duration; 5] {
+fn warm_processes(at: &Path, first: u32) -> [Duration; 6] {
     let mut runs = Vec::new();
     for _ in 0..5 {
         let program = std::env::current_exe().expect("this program");
-        let (output, whole) = time(|| Command::new(program).env(WARM, at).output().expect("a process"));
+        let mut command = Command::new(program);
+        command.env(WARM, at).env(FIRST, first.to_string());
+        let (output, whole) = time(|| command.output().expect("a process"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("numbers");
         let mut times = text.lines().map(|line| Duration::from_nanos(line.parse().expect("a number")));
-        let mut next = || times.next().expect("four times");
-        runs.push([next(), next(), next(), next(), whole]);
+        let mut next = || times.next().expect("five times");
+        runs.push([next(), next(), next(), next(), next(), whole]);
     }
     std::array::from_fn(|at| median(runs.iter().map(|run| run[at]).collect()))
 }
@@ -118,10 +122,14 @@ fn warm_processes(at: &Path) -> [Duration; 5] {
 /// Says to this program that it is the new process, and where the cache is.
 const WARM: &str = "FLECHE_BENCH_WARM";
 
+/// Says to the new process of which layer the first call is.
+const FIRST: &str = "FLECHE_BENCH_FIRST";
+
 fn main() {
     let layers = std::env::var("FLECHE_BENCH_LAYERS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_u32);
     if let Some(at) = std::env::var_os(WARM) {
-        return warm(Path::new(&at), layers);
+        let first = std::env::var(FIRST).ok().and_then(|layer| layer.parse().ok()).unwrap_or_default();
+        return warm(Path::new(&at), layers, first);
     }
     let nodes = f64::from(layers * WIDTH);
     println!("{nodes} calls, 3 callees each, {WIDTH} inputs");
@@ -170,10 +178,18 @@ fn main() {
     let (result, revert) = time(|| top(layers));
     assert_eq!(result, expected);
     let [cutoff, full] = edits.map(median);
-    drop(scope);
-    drop(cache);
+    let ((), close) = time(|| drop((scope, cache)));
 
-    let [open, first, warm, again, whole] = warm_processes(&at);
+    let [open, first, warm, again, close_again, whole] = warm_processes(&at, 0);
+    let [_, middle, ..] = warm_processes(&at, layers / 2);
+    // As after a kill: what the records alone give.
+    std::fs::remove_dir_all(at.join("v1/asides")).expect("an image");
+    let records = {
+        let scope = fleche::cache(Cache::open(&at).expect("a store")).expect("a cache");
+        let (_, all) = time(|| top(layers));
+        drop(scope);
+        all
+    };
 
     table::group(
         "cold (fleche also writes every result to disk)",
@@ -189,12 +205,16 @@ fn main() {
         "new process, from disk",
         &[
             ("open", open),
-            ("first answer, one call", first),
+            ("first answer, a call that calls nothing", first),
+            ("first answer, a call of the middle layer", middle),
             ("all verified", warm),
+            ("all verified, without an image", records),
             ("asked again", again),
+            ("close", close_again),
             ("the whole process, start to end", whole),
             ("salsa: cold again", salsa_cold),
         ],
     );
+    table::group("close, an image is made", &[("fleche", close)]);
     println!("\nmemory a call: fleche {memory:.0} bytes, salsa {salsa_memory:.0} bytes");
 }

@@ -4,8 +4,8 @@
 //! call runs uncached, and the first such fault is told once.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use fleche_store::{CallId, Dependency, Options, Store};
 use parking_lot::{Mutex, RwLock};
@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::events::{Event, Events, Progress, Stats};
 use crate::files::Files;
 use crate::graph::Graph;
+use crate::image::{self, Image};
 use crate::input;
 use crate::overlay::Overlay;
 use crate::recorded::{self, Recorded};
@@ -64,6 +65,38 @@ struct Inner {
     files: Files,
     events: Events,
     warned: AtomicBool,
+    /// What an earlier process left of its graph, once somebody asked.
+    image: OnceLock<Option<Image>>,
+    /// How often records were overruled, as far as the graph reflects it.
+    overruled: AtomicU64,
+    /// Runs were forced that the store was not told of.
+    forced: AtomicBool,
+    least_image: AtomicUsize,
+}
+
+/// The count of a cache whose graph may hold what others overruled.
+const OTHERS: u64 = u64::MAX;
+
+/// Tells the stores of what was forced.
+pub(crate) fn tell_forced() {
+    for_each(Cache::tell_forced);
+}
+
+impl Drop for Inner {
+    /// Leaves an image of the graph to the next process, if that is worth it.
+    fn drop(&mut self) {
+        let overruled = *self.overruled.get_mut();
+        let Some(store) = self.store.as_ref().filter(|_| overruled != OTHERS && !*self.forced.get_mut())
+        else {
+            return;
+        };
+        let old = self.image.get().and_then(Option::as_ref);
+        let graph = self.graph.get_mut();
+        if let Some(image) = graph.image(old, &self.files, *self.least_image.get_mut()) {
+            // Whoever closes a cache has no use for the news that this failed; the next process goes by the records.
+            let _ = image.save(store, overruled);
+        }
+    }
 }
 
 impl Cache {
@@ -117,6 +150,8 @@ impl Cache {
     }
 
     fn of(store: Option<Store>, files: Files) -> Self {
+        // Before anything is read.
+        let overruled = store.as_ref().map_or(Ok(OTHERS), Store::overruled).unwrap_or(OTHERS);
         let cache = Self(Arc::new(Inner {
             number: COUNT.fetch_add(1, Ordering::Relaxed),
             files,
@@ -126,6 +161,10 @@ impl Cache {
             node_budget: AtomicUsize::new(NODE_BUDGET),
             events: Events::default(),
             warned: AtomicBool::new(false),
+            image: OnceLock::new(),
+            overruled: AtomicU64::new(overruled),
+            forced: AtomicBool::new(false),
+            least_image: AtomicUsize::new(image::LEAST),
         }));
         CACHES.lock().push(Arc::downgrade(&cache.0));
         cache
@@ -181,7 +220,9 @@ impl Cache {
     ///
     /// If the store cannot be read or written.
     pub fn invalidate(&self, call: CallId) -> Result<bool> {
-        rerun::invalidate(self, call)
+        let invalidated = rerun::invalidate(self, call);
+        self.tell_forced();
+        invalidated
     }
 
     /// Like [`Cache::invalidate`] for all calls that depend on this, directly or through others, but not for itself.
@@ -195,10 +236,11 @@ impl Cache {
         let graph = Recorded::of(store).dependents([of.clone()])?;
         let mut calls = Vec::new();
         for call in graph.calls() {
-            if *of != Dependency::Call(call.id) && self.invalidate(call.id)? {
+            if *of != Dependency::Call(call.id) && rerun::invalidate(self, call.id)? {
                 calls.push(call.id);
             }
         }
+        self.tell_forced();
         Ok(calls)
     }
 
@@ -263,6 +305,40 @@ impl Cache {
     #[doc(hidden)]
     pub fn set_least_cover(&self, calls: usize) {
         self.graph().set_least_cover(calls);
+    }
+
+    /// From how many calls on a graph is kept for the next process. For tests: by default only large ones are worth it.
+    #[doc(hidden)]
+    pub fn set_least_image(&self, calls: usize) {
+        self.0.least_image.store(calls, Ordering::Relaxed);
+    }
+
+    /// How many calls came from the image that an earlier process left. For tests.
+    #[doc(hidden)]
+    pub fn imported(&self) -> usize {
+        self.graph().imported()
+    }
+
+    /// What an earlier process left of its graph, once this graph has so many calls that it is worth a look.
+    pub(crate) fn image(&self, calls: usize) -> Option<&Image> {
+        let least = self.0.least_image.load(Ordering::Relaxed).min(image::WORTH);
+        (calls >= least).then_some(())?;
+        self.0.image.get_or_init(|| Image::load(self.store()?)).as_ref()
+    }
+
+    /// Notes that a record was put that is to be preferred to others.
+    pub(crate) fn count_forced(&self) {
+        self.0.forced.store(true, Ordering::Release);
+    }
+
+    fn tell_forced(&self) {
+        if !self.0.forced.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let Some(count) = self.ask(Store::overrule) else { return };
+        let own = |before: u64| if before.checked_add(1) == Some(count) { count } else { OTHERS };
+        let _ =
+            self.0.overruled.fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| Some(own(before)));
     }
 
     /// Tells this cache from all others that this process has had.

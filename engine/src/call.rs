@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use fleche_store::{Bytes, CallId, CallKey, TypeFingerprint, ValueDigest};
 use smallvec::SmallVec;
 
+use crate::cache;
 use crate::cancel;
 use crate::code;
 use crate::demand::{self, Demand, Effort};
@@ -137,6 +138,7 @@ struct RerunRoot(PhantomData<*const ()>);
 impl Drop for RerunRoot {
     fn drop(&mut self) {
         thread::with(|thread| thread.rerun = None);
+        cache::tell_forced();
     }
 }
 
@@ -439,7 +441,7 @@ impl Miss {
         if let Some(definition) = self.definition {
             code::record(&place.cache, definition, &mut meta);
         }
-        let bytes = keep(&place, &call, key, archived, &trace, self.kept, meta, forced);
+        let bytes = keep(&place, &call, key, archived, &trace, self.kept, meta, self.definition, forced);
         drop(flight);
         drop(rerun);
         Evaluated::Ours(outcome, Some(bytes))

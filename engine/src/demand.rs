@@ -166,6 +166,12 @@ fn verified(place: &Place, node: NodeId, call: CallId, key: Option<CallKey>) -> 
     })
 }
 
+/// Brings the call from the image that an earlier process left, for what the graph knows nothing of.
+fn import<T>(place: &Place, call: CallId, then: impl FnOnce() -> Option<T>) -> Option<T> {
+    place.graph.import(place.cache.image(place.graph.len())?, call, place.cache.files());
+    then()
+}
+
 fn verify(
     place: &Place,
     node: NodeId,
@@ -174,7 +180,9 @@ fn verify(
     effort: Effort,
     newest: Option<Arc<Record>>,
 ) -> Option<Hit> {
-    let known = place.graph.memo(node).filter(|memo| memo.key == key);
+    let known = place.graph.memo(node);
+    let known = known.or_else(|| import(place, call, || place.graph.memo(node)));
+    let known = known.filter(|memo| memo.key == key);
     if let Some(memo) = &known {
         match swept(place, node, call, key, effort) {
             Ok(Some(hit)) => return Some(hit),
@@ -314,7 +322,8 @@ fn try_record(
         return None;
     }
     let cut = holds(place, &links, effort)?;
-    let memo = Memo { key: record.key, result: record.result, links, value: None };
+    let definition = registry::find(&record.identity);
+    let memo = Memo { key: record.key, result: record.result, links, value: None, definition };
     let hit = found(place, call, &memo, cut);
     place.graph.install(node, memo, false, &place.revision);
     Some(hit)
@@ -381,7 +390,8 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
         return None;
     }
     let mut record = None;
-    let key = if let Some(key) = place.graph.key(node) {
+    let key = place.graph.key(node).or_else(|| import(place, call, || place.graph.key(node)));
+    let key = if let Some(key) = key {
         key
     } else {
         let newest = place.cache.ask(|store| store.newest(&call))??;

@@ -11,6 +11,7 @@
 //! Invariant: a clean node's inputs have the digests it observed, and its callees are clean and have the results
 //! it observed; except above calls that are pending (`cover`).
 
+mod images;
 mod inputs;
 
 use std::sync::Arc;
@@ -24,8 +25,10 @@ use crate::cover::{self, CoverId, Covers};
 use crate::files::Files;
 use crate::frame::{Dep, Seen};
 use crate::input::InputId;
+use crate::registry::Definition;
 use crate::revision::Revision;
 
+use self::images::Places;
 pub(crate) use self::inputs::{look, settle};
 
 /// Counts the changes of inputs that any graph of this process was told of.
@@ -78,6 +81,8 @@ pub(crate) struct Memo {
     pub(crate) result: Stored,
     pub(crate) links: Arc<[Link]>,
     pub(crate) value: Option<Bytes>,
+    /// The function, if this program knows it by its name.
+    pub(crate) definition: Option<&'static Definition>,
 }
 
 #[derive(Debug)]
@@ -127,6 +132,10 @@ pub(crate) struct Nodes {
     changer: u64,
     /// The weight of the values at hand.
     value_bytes: usize,
+    /// Where the calls of the cache's image are here.
+    places: Places,
+    /// So many calls came to be known otherwise than from the image, or came to be known anew.
+    news: usize,
 }
 
 /// Values at hand may weigh this much together; beyond it all are let go and come back from the store.
@@ -479,6 +488,7 @@ impl Graph {
             let cover = nodes.node(id).cover;
             nodes.covers.remove(cover);
         }
+        nodes.news += usize::from(changed || links_before != &*memo.links);
         nodes.enter(id, &memo.links, links_before);
         let (links, value) = (memo.links.clone(), memo.value.clone());
         nodes.node_mut(id).memo = Some(Memo { value: None, ..memo });

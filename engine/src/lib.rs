@@ -61,6 +61,7 @@ mod flight;
 mod frame;
 pub mod fs;
 mod graph;
+mod image;
 mod input;
 mod marks;
 mod named;

@@ -2,12 +2,11 @@
 //!
 //! A name that two functions share (two versions of one package, say) belongs to neither.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use fleche_code::report::Report as Code;
 use fleche_store::{CallId, CallKey, CodeDigest, Digest, Identity, TypeFingerprint};
-
+use foldhash::HashMap;
 use smallvec::SmallVec;
 
 use crate::restore::Arguments;
@@ -90,16 +89,21 @@ type Name = (&'static str, &'static str, &'static str);
 
 /// The function that made a recorded call, if this program has exactly one of that name.
 pub(crate) fn find(identity: &Identity) -> Option<&'static Definition> {
+    named(&identity.function, &identity.package, &identity.module)
+}
+
+/// The function of that full name in that package and module, if this program has exactly one.
+pub(crate) fn named(function: &str, package: &str, module: &str) -> Option<&'static Definition> {
     static BY_NAME: OnceLock<HashMap<Name, Option<&'static Definition>>> = OnceLock::new();
     let by_name = BY_NAME.get_or_init(|| {
-        let mut map: HashMap<Name, Option<&'static Definition>> = HashMap::new();
+        let mut map: HashMap<Name, Option<&'static Definition>> = HashMap::default();
         for Registered(definition) in inventory::iter::<Registered> {
             let name = ((definition.full_name)(), definition.package, definition.module);
             map.entry(name).and_modify(|both| *both = None).or_insert(Some(definition));
         }
         map
     });
-    *by_name.get(&(identity.function.as_str(), identity.package.as_str(), identity.module.as_str()))?
+    *by_name.get(&(function, package, module))?
 }
 
 /// Every cached function of this program that is not generic.

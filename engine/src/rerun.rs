@@ -8,7 +8,7 @@ use std::fmt;
 use fleche_store::{CallId, CallKey, Dependency, Digest, Record, ValueDigest};
 use foldhash::{HashMap, HashMapExt, HashSet};
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::error::Result;
 use crate::recorded::{Recorded, shown, shown_arguments};
 use crate::{demand, scope, thread};
@@ -138,6 +138,7 @@ pub fn rerun<T>(f: impl FnOnce() -> T) -> (T, Report) {
     impl Drop for Restore {
         fn drop(&mut self) {
             thread::with(|thread| thread.rerun = self.0.take());
+            cache::tell_forced();
         }
     }
     let reruns = thread::Rerun::default();
@@ -372,5 +373,6 @@ pub(crate) fn invalidate(cache: &Cache, call: CallId) -> Result<bool> {
     }
     store.put_record(&record)?;
     cache.with_graph(|graph| graph.forget(call));
+    cache.count_forced();
     Ok(true)
 }

@@ -193,7 +193,11 @@ impl<'a> Sweep<'a> {
                     To::Input(id) => {
                         let known = nodes.inputs.get(&id);
                         let outside = nodes.is_outside(id);
-                        if outside && known.is_none_or(|input| input.looked != revision.stamp()) {
+                        // What an image brought may depend on inputs that nobody has looked at yet.
+                        let unknown = known.is_none_or(|input| {
+                            input.digest.is_none() || (outside && input.looked != revision.stamp())
+                        });
+                        if unknown {
                             return Ok(Some(Obstacle::Look(id)));
                         }
                         if known.is_none_or(|input| input.digest != Some(link.observed)) {

@@ -276,7 +276,8 @@ struct Bench {
     scope: Option<fleche::Scope>,
     ran: Arc<Mutex<Vec<usize>>>,
     input: Input<Option<u8>>,
-    /// Flat forms from walks through so many calls: the programs are too small for the usual ones.
+    /// Flat forms from walks through so many calls, and images of all graphs: the programs are too small for the usual
+    /// ones.
     least_cover: Option<usize>,
 }
 
@@ -310,6 +311,7 @@ impl Bench {
         self.scope = Some(fleche::cache(&self.cache).unwrap());
         if let Some(calls) = self.least_cover {
             self.cache.set_least_cover(calls);
+            self.cache.set_least_image(1);
         }
         let ran = self.ran.clone();
         self.cache.subscribe(move |event| {

@@ -31,7 +31,7 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 /// A process that runs one version.
 struct Process {
-    child: Child,
+    child: Running,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -46,14 +46,16 @@ struct Answer {
 
 impl Process {
     fn start(binary: &Path, data: &Path) -> Self {
-        let mut child = Command::new(binary)
-            .arg(data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a program");
-        let commands = child.stdin.take().expect("a pipe");
-        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut child = Running(
+            Command::new(binary)
+                .arg(data)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("a program"),
+        );
+        let commands = child.0.stdin.take().expect("a pipe");
+        let answers = BufReader::new(child.0.stdout.take().expect("a pipe"));
         Self { child, commands, answers }
     }
 
@@ -84,17 +86,27 @@ impl Process {
         panic!("the program ended at `{command}`");
     }
 
+    /// Lets it come to its end, where it closes its cache.
+    fn end(self) {
+        let Self { mut child, commands, .. } = self;
+        drop(commands);
+        assert!(child.0.wait().expect("it ran").success());
+    }
+
     /// As a crash would, at whatever it is doing.
     fn kill(mut self) {
-        self.child.kill().expect("it ran");
-        self.child.wait().expect("it ran");
+        self.child.0.kill().expect("it ran");
+        self.child.0.wait().expect("it ran");
     }
 }
 
-impl Drop for Process {
+/// Ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -127,7 +139,9 @@ impl Shared {
         }
         let mut binaries = Vec::new();
         for (v, version) in versions.iter().enumerate() {
-            let binary = workshop.path(&format!("version-{seed}-{v}"));
+            // All of one name, so that each finds the images that the others leave.
+            let binary = workshop.path(&format!("version-{seed}-{v}/program"));
+            std::fs::create_dir_all(binary.parent().expect("a directory")).expect("a directory");
             compile(workshop, version, &binary);
             binaries.push(binary);
         }
@@ -168,7 +182,9 @@ impl Shared {
             }
             14 | 15 => {
                 self.log.push(format!("end version {v}"));
-                self.processes[v] = None;
+                if let Some(process) = self.processes[v].take() {
+                    process.end();
+                }
             }
             16 => {
                 self.log.push(format!("kill version {v} at {n}"));

@@ -102,6 +102,7 @@ pub(super) fn keep(
     seen: &[Seen],
     kept: SmallVec<[Option<Vec<u8>>; 4]>,
     meta: Vec<(String, String)>,
+    definition: Option<&'static Definition>,
     forced: bool,
 ) -> Bytes {
     let Archived { stored, bytes } = archived;
@@ -160,9 +161,12 @@ pub(super) fn keep(
             bytes: bytes.len(),
         });
     }
+    if forced {
+        place.cache.count_forced();
+    }
     thread::record(Dep::Call(call.id), stored.digest.digest());
     let bytes = Bytes::owned(bytes);
-    let memo = Memo { key, result: stored, links, value: Some(bytes.clone()) };
+    let memo = Memo { key, result: stored, links, value: Some(bytes.clone()), definition };
     place.graph.install(node, memo, true, &place.revision);
     if place.graph.diverged(&place.revision) {
         place.revision.set_apart(place.cache.number(), call.id, Apart { key, result: stored, ran: true });

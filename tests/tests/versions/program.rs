@@ -237,6 +237,7 @@ fn main() {
     let dir = std::path::PathBuf::from(std::env::args().nth(1).expect("a directory"));
     let dir = dir.as_path();
     let cache = Cache::open(dir.join(".fleche")).expect("a cache");
+    cache.set_least_image(1);
     let store = cache.store().expect("a store").clone();
     let _scope = fleche::cache(&cache).expect("a scope");
     let ran = Arc::new(Mutex::new(Vec::new()));
