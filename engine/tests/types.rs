@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::Project;
@@ -34,6 +35,47 @@ fn a_value_may_contain_itself() {
     project.restart();
     assert_eq!(parse(3), first);
     assert_eq!(project.cache.stats().ran, 0);
+}
+
+#[value]
+#[derive(Debug, PartialEq, Clone)]
+struct Found {
+    first: PathBuf,
+    next: Option<PathBuf>,
+    all: Vec<PathBuf>,
+}
+
+#[fleche]
+fn find(names: &[u8]) -> Found {
+    #[cfg(unix)]
+    let first: PathBuf =
+        <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(names.to_vec()).into();
+    #[cfg(not(unix))]
+    let first = PathBuf::from(String::from_utf8_lossy(names).into_owned());
+    Found { next: Some(first.join("b")), all: vec![first.clone(), PathBuf::new()], first }
+}
+
+#[test]
+fn a_value_may_hold_paths() {
+    let mut project = Project::new();
+    let found = find(b"a\xc3\xa9");
+    assert_eq!(found.next.as_deref(), Some(std::path::Path::new("a\u{e9}/b")));
+    project.restart();
+    assert_eq!(find(b"a\xc3\xa9"), found);
+    assert_eq!(&*find::view(b"a\xc3\xa9").first, "a\u{e9}");
+    assert_eq!(project.cache.stats().ran, 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_path_that_is_no_text_is_right_and_not_kept() {
+    let mut project = Project::new();
+    for _ in 0..2 {
+        let found = find(b"a\xff");
+        assert_eq!(std::os::unix::ffi::OsStrExt::as_bytes(found.first.as_os_str()), b"a\xff");
+        assert!(!find::contains(b"a\xff"));
+        project.restart();
+    }
 }
 
 #[test]

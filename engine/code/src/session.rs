@@ -230,6 +230,12 @@ impl Session {
         *count - 1
     }
 
+    /// Whether a function is certainly a member of an impl or trait, where no other items may stand beside it.
+    pub fn is_member(&mut self, function: Function<'_>) -> bool {
+        let (Some(analysis), Some(file)) = (&mut self.analysis, function.file) else { return false };
+        analysis.world.is_member(file, function.line, function.name)
+    }
+
     fn place(&mut self, function: Function<'_>) -> Option<NodeId> {
         self.analysis.as_mut()?.world.find(function.file?, function.line, function.name)
     }

@@ -172,6 +172,21 @@ impl World {
     /// The node in a file whose name's token stands in a line, or the item around it. `None` if there is no such, or if
     /// the file is part of several modules.
     pub fn find(&mut self, path: &Path, line: u32, name: &str) -> Option<NodeId> {
+        let (node, _) = self.function(path, line, name)?;
+        let kind = self.nodes[node].kind;
+        matches!(kind, ItemKind::Function | ItemKind::Constant | ItemKind::Static).then_some(node)
+    }
+
+    /// Whether the function whose name's token stands in a line is itself a member of an impl or trait.
+    pub fn is_member(&mut self, path: &Path, line: u32, name: &str) -> bool {
+        self.function(path, line, name).is_some_and(|(node, at)| {
+            let node = &self.nodes[node];
+            node.container.is_some() && node.head.contains(&at)
+        })
+    }
+
+    /// The innermost node around the name of a function, and the place of that name.
+    fn function(&mut self, path: &Path, line: u32, name: &str) -> Option<(NodeId, usize)> {
         let path = tidy(path);
         let file = *self.by_path.get(&path).or_else(|| {
             let canonical = path.canonicalize().ok()?;
@@ -184,23 +199,20 @@ impl World {
         }
         let name = self.names.find(name.strip_prefix("r#").unwrap_or(name))?;
         let lexed = &self.files[file].lexed;
-        let at = (0..lexed.names.len()).find(|&at| {
-            lexed.names[at] == name
-                && lexed.tokens.line(at) == line
-                && at > 0
-                && lexed.name(at - 1) == Name::FN
-        })?;
-        let around = |node: &&NodeId| {
-            let node = &self.nodes[**node];
+        let start = lexed.tokens.all().partition_point(|token| token.line < line);
+        let in_line = (start..lexed.names.len()).take_while(|at| lexed.tokens.line(*at) == line);
+        let at = in_line
+            .filter(|at| *at > 0)
+            .find(|&at| lexed.names[at] == name && lexed.name(at - 1) == Name::FN)?;
+        let around = |node: &NodeId| {
+            let node = &self.nodes[*node];
             node.file == file
                 && node.range.contains(&at)
                 && !node.is_face
                 && !node.holes.iter().any(|hole| hole.contains(&at))
         };
-        let nodes: Vec<NodeId> = (0..self.nodes.len()).collect();
-        let found = *nodes.iter().filter(around).min_by_key(|node| self.nodes[**node].range.len())?;
-        let kind = self.nodes[found].kind;
-        matches!(kind, ItemKind::Function | ItemKind::Constant | ItemKind::Static).then_some(found)
+        let found = (0..self.nodes.len()).filter(around).min_by_key(|node| self.nodes[*node].range.len())?;
+        Some((found, at))
     }
 
     /// Where a node is: its crate, module and name, as people write it.

@@ -37,6 +37,12 @@ pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
         (Err(error), _) | (_, Err(error)) => Err(error),
     };
     match parsed {
+        Ok((_, function)) if key::is_member(&function.name) => {
+            let message = "a function in an `impl` or `trait` cannot be cached, since helpers stand beside it; \
+                make it a free function and call that from here";
+            let error = Error::new(function.name.span(), message).into_compile_error();
+            quote!(#error #item)
+        }
         Ok((options, function)) => Expansion::new(&options, &function, item).tokens(),
         Err(error) => {
             let error = error.into_compile_error();

@@ -76,6 +76,17 @@ fn value(private: &TokenStream, reached: &Reached, twins: u32) -> TokenStream {
     }
 }
 
+/// Whether a function certainly stands in an impl or trait, which its tokens do not tell.
+pub(crate) fn is_member(name: &Ident) -> bool {
+    if in_editor() {
+        return false;
+    }
+    let (file, line) = place(name);
+    let text = name.to_string();
+    let function = Function { file: file.as_deref(), line, name: &text, tokens: "", generic: false };
+    with_session(|session| session.is_member(function))
+}
+
 /// Runs `f` on what is known of the crate, which is found out at the first function.
 fn with_session<T>(f: impl FnOnce(&mut Session) -> T) -> T {
     let directory = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);

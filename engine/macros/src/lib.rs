@@ -36,8 +36,8 @@ mod value;
 /// | `helpers = other` | the name of the helper enum |
 /// | `crate = path` | where the crate `fleche` is found, if not at `::fleche` |
 ///
-/// Functions that are `async`, `unsafe`, `const` or `extern`, that take `self`, `&mut` or `impl Trait`, or return a
-/// reference or `impl Trait` cannot be cached; the compiler says so, and what to do instead.
+/// Functions in an `impl` or `trait` cannot be cached, nor those that are `async`, `unsafe`, `const` or `extern`, that take
+/// `&mut` or `impl Trait`, or return a reference or `impl Trait`; the compiler says so, and what to do instead.
 #[proc_macro_attribute]
 pub fn fleche(options: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(options.into(), &item.into()).into()
@@ -47,6 +47,11 @@ pub fn fleche(options: TokenStream, item: TokenStream) -> TokenStream {
 /// type fingerprint that keeps old bytes from being read as a new definition.
 ///
 /// Attributes of rkyv and serde on the type, its variants and its fields work as usual and are part of the fingerprint.
+/// A field may be a `PathBuf`, or an `Option` or `Vec` of them: it is archived as text, and a value with a path that is no
+/// text is handed on but not kept.
+///
+/// rkyv leaves one thing that it makes without documentation: named fields of an enum's variants. A crate with
+/// `#![deny(missing_docs)]` has such an enum in a module with `#![allow(missing_docs)]`, or fields without names.
 #[proc_macro_attribute]
 pub fn value(options: TokenStream, item: TokenStream) -> TokenStream {
     value::expand(options.into(), &item.into()).into()

@@ -3,7 +3,10 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Path, Result, parse_quote};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Field, Fields, GenericArgument, GenericParam, Path, PathArguments,
+    Result, Type, parse_quote,
+};
 
 /// Expands the attribute; on a mistake to the untouched type and the error.
 pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
@@ -35,7 +38,7 @@ fn fleche(options: TokenStream) -> Result<Path> {
 }
 
 fn value(fleche: &Path, input: &DeriveInput) -> Result<TokenStream> {
-    let input = &recursive(fleche, input.clone());
+    let input = &paths(fleche, recursive(fleche, input.clone()));
     let private = quote!(#fleche::private);
     let name = &input.ident;
     if let Some(lifetime) = input.generics.lifetimes().next() {
@@ -93,12 +96,7 @@ fn value(fleche: &Path, input: &DeriveInput) -> Result<TokenStream> {
 fn recursive(fleche: &Path, mut input: DeriveInput) -> DeriveInput {
     let name = input.ident.clone();
     let mut found = false;
-    let all: Vec<&mut Field> = match &mut input.data {
-        Data::Struct(data) => data.fields.iter_mut().collect(),
-        Data::Enum(data) => data.variants.iter_mut().flat_map(|variant| variant.fields.iter_mut()).collect(),
-        Data::Union(_) => Vec::new(),
-    };
-    for field in all {
+    for field in fields_of(&mut input.data) {
         if mentions(field.ty.to_token_stream(), &name) {
             field.attrs.push(parse_quote!(#[rkyv(omit_bounds)]));
             found = true;
@@ -119,6 +117,45 @@ fn recursive(fleche: &Path, mut input: DeriveInput) -> DeriveInput {
         )]));
     }
     input
+}
+
+/// Has paths archived as text, since rkyv has no form of its own for them. Of a path that is none nothing is stored.
+fn paths(fleche: &Path, mut input: DeriveInput) -> DeriveInput {
+    let with = quote!(#fleche::private::rkyv::with);
+    for field in fields_of(&mut input.data) {
+        if is_archived_through_another_type(field) {
+            continue;
+        }
+        if is_path(&field.ty) {
+            field.attrs.push(parse_quote!(#[rkyv(with = #with::AsString)]));
+        } else if argument(&field.ty).is_some_and(is_path) {
+            field.attrs.push(parse_quote!(#[rkyv(with = #with::Map<#with::AsString>)]));
+        }
+    }
+    input
+}
+
+fn is_path(ty: &Type) -> bool {
+    matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "PathBuf"))
+}
+
+/// What an `Option` or a `Vec` is of.
+fn argument(ty: &Type) -> Option<&Type> {
+    let Type::Path(ty) = ty else { return None };
+    let last = ty.path.segments.last().filter(|last| last.ident == "Option" || last.ident == "Vec")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(ty)) => Some(ty),
+        _ => None,
+    }
+}
+
+fn fields_of(data: &mut Data) -> Vec<&mut Field> {
+    match data {
+        Data::Struct(data) => data.fields.iter_mut().collect(),
+        Data::Enum(data) => data.variants.iter_mut().flat_map(|variant| variant.fields.iter_mut()).collect(),
+        Data::Union(_) => Vec::new(),
+    }
 }
 
 fn mentions(tokens: TokenStream, name: &Ident) -> bool {
@@ -160,7 +197,7 @@ fn is_archived_through_another_type(field: &Field) -> bool {
             let _ = attribute.parse_nested_meta(|meta| {
                 found |= meta.path.is_ident("with");
                 if meta.input.peek(syn::Token![=]) {
-                    let _: syn::Type = meta.value()?.parse()?;
+                    let _: Type = meta.value()?.parse()?;
                 } else if meta.input.peek(syn::token::Paren) {
                     let _: proc_macro2::Group = meta.input.parse()?;
                 }

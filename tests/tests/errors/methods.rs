@@ -9,4 +9,36 @@ impl Counter {
     }
 }
 
+impl Counter {
+    #[fleche]
+    fn new(start: u8) -> Self {
+        // This one is free.
+        #[fleche]
+        fn inner(start: u8) -> u8 {
+            start
+        }
+        Self(inner(start))
+    }
+}
+
+trait Count {
+    #[fleche]
+    fn declared(start: u8) -> u8;
+
+    #[fleche]
+    fn provided(start: u8) -> u8 {
+        start
+    }
+}
+
+impl Count for Counter {
+    #[fleche]
+    fn declared(start: u8) -> u8 {
+        start
+    }
+}
+
+#[fleche]
+struct Thing;
+
 fn main() {}
