@@ -164,7 +164,7 @@ impl<'a> Batch<'a> {
             if newest.says_the_same(record) {
                 return Ok(());
             }
-        } else if let Some(newest) = self.view.records_of(&record.key).first()
+        } else if let Some(newest) = self.view.newest_of_key(&record.key)
             && newest.says_the_same(record)
         {
             self.clock = newest.clock;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::backend::TRACES;
 use crate::blob::Large;
 use crate::build::function_lead;
@@ -102,37 +104,54 @@ impl View {
         kept
     }
 
-    /// The newest record of a call. A table whose records are all older than the best found is not looked at.
+    /// The newest record of a call.
     pub(crate) fn newest_of(&self, call: &CallId) -> Option<Arc<Record>> {
-        let lead = call.digest().leading();
+        self.newest(Class::Call, call.digest().leading(), |_, found| found == *call).map(Arc::new)
+    }
+
+    /// The newest record of a key.
+    pub(crate) fn newest_of_key(&self, key: &CallKey) -> Option<Record> {
+        self.newest(Class::Record, key.digest().leading(), |found, _| found == *key)
+    }
+
+    /// The newest record among those that `is` takes. Which of them that is their heads tell; only what may be it is
+    /// read, and checked: a damaged one leaves the place to the one before it. A table whose records are all older than
+    /// the best found is not looked at.
+    fn newest(&self, class: Class, lead: u64, is: impl Fn(CallKey, CallId) -> bool) -> Option<Record> {
+        let head = |segment: &Arc<Segment>, offset: u64| {
+            let (key, clock, call) = segment.record_head(offset)?;
+            is(key, call).then(|| (clock, segment.clone(), offset))
+        };
         let mut best: Option<Record> = None;
-        let mut consider = |segment: &Arc<Segment>, offset: u64| {
-            if let Some((record, found)) = segment.record_and_call(offset)
-                && best.as_ref().is_none_or(|best| best.clock < record.clock)
-                && found == *call
-            {
-                best = Some(record);
+        let mut read = |mut heads: SmallVec<[(u64, Arc<Segment>, u64); TRACES]>| {
+            heads.sort_unstable_by_key(|(clock, ..)| std::cmp::Reverse(*clock));
+            for (clock, segment, offset) in heads {
+                if best.as_ref().is_some_and(|best| best.clock >= clock) {
+                    break;
+                }
+                let record = segment.record_and_call(offset).filter(|(record, call)| is(record.key, *call));
+                best = record.map(|(record, _)| record).or(best.take());
             }
             best.as_ref().map_or(0, |best| best.clock)
         };
-        let mut clock = 0;
-        for tail in &self.tails {
-            for offset in tail.candidates(Class::Call, lead) {
-                clock = consider(&tail.segment, offset);
-            }
-        }
+        let in_tails = self.tails.iter().flat_map(|tail| {
+            tail.candidates(class, lead).into_iter().filter_map(|offset| head(&tail.segment, offset))
+        });
+        let mut clock = read(in_tails.collect());
         let mut tables: Vec<_> = self.tables.iter().collect();
-        tables.sort_by_key(|table| std::cmp::Reverse(table.header.clock));
+        tables.sort_unstable_by_key(|table| std::cmp::Reverse(table.header.clock));
         for table in tables {
             if table.header.clock <= clock {
                 break;
             }
-            table.find(Class::Call, lead, &mut |segment, offset| {
-                clock = consider(segment, offset);
+            let mut heads = SmallVec::new();
+            table.find(class, lead, &mut |segment, offset| {
+                heads.extend(head(segment, offset));
                 None::<()>
             });
+            clock = read(heads);
         }
-        best.map(Arc::new)
+        best
     }
 
     /// Visits every kept record once.
@@ -242,4 +261,75 @@ pub(crate) fn large_view(layout: &Layout, segment: &Segment, offset: u64, header
         segment.set_checked(offset);
     }
     large.view(layout, &header.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Dependency, Edge, Identity, Stored};
+    use crate::store::{Options, Store};
+    use std::path::Path;
+
+    /// One call, one key: the trace says which record it is.
+    fn record(n: u8) -> Record {
+        let function = String::from("f");
+        let identity = Identity { function, package: "p".into(), module: "m".into(), arguments: Vec::new() };
+        let result = Stored { digest: ValueDigest::new(Digest::of(&[n])), fingerprint: TypeFingerprint(1) };
+        let dependency = Dependency::Input { kind: 1, name: vec![n] };
+        let trace = vec![Edge { dependency, observed: Digest::of(b"o") }];
+        let key = CallKey::new(Digest::of(b"k"));
+        Record { identity, key, trace, result, meta: Vec::new(), created_ms: 0, clock: 0 }
+    }
+
+    fn open(dir: &Path) -> Store {
+        Store::open_tuned(dir, Options::default(), 1 << 20, 2).unwrap()
+    }
+
+    fn newest(store: &Store) -> Option<(Digest, Digest)> {
+        let by_call = store.newest(&record(0).identity.id()).unwrap()?.result.digest.digest();
+        let by_key = store.records(&record(0).key).unwrap().first()?.result.digest.digest();
+        Some((by_call, by_key))
+    }
+
+    #[test]
+    fn a_damaged_newest_record_leaves_its_place_to_the_one_before() {
+        // In tails, and with tables beneath.
+        for records in [2, 5] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path());
+            for n in 0..records {
+                store.put_record(&record(n)).unwrap();
+            }
+            store.settle();
+            drop(store);
+            let [segment] = &std::fs::read_dir(dir.path().join("v1/segments"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect::<Vec<_>>()[..]
+            else {
+                panic!("one segment");
+            };
+            let whole = std::fs::read(segment).unwrap();
+            let last = Digest::of(&[records - 1]);
+            let place = whole.windows(32).rposition(|bytes| bytes == last.as_bytes()).unwrap();
+            let digest = |n: u8| Digest::of(&[n]);
+            // Clock, call, result, fingerprint: the head, where damage decides what is read first, and a little more.
+            for at in place - 40..place + 40 {
+                for bit in [0, 7] {
+                    let mut damaged = whole.clone();
+                    damaged[at] ^= 1 << bit;
+                    std::fs::write(segment, &damaged).unwrap();
+                    let before = digest(records - 2);
+                    assert_eq!(newest(&open(dir.path())), Some((before, before)), "{at} {bit}");
+                    let view = |store: &Store| store.put_record(&record(records - 2)).unwrap();
+                    // What is put is compared with the newest that is sound.
+                    let clock = view(&open(dir.path()));
+                    assert_eq!(clock, u64::from(records) - 1, "{at} {bit}");
+                }
+            }
+            std::fs::write(segment, &whole).unwrap();
+            let last = digest(records - 1);
+            assert_eq!(newest(&open(dir.path())), Some((last, last)));
+        }
+    }
 }

@@ -237,6 +237,9 @@ impl Record {
     }
 }
 
+/// So many bytes of a record's byte form are enough for [`clock_and_call`].
+pub(crate) const HEAD: usize = 40;
+
 /// The prefix of a record's byte form that ordering needs: clock and call.
 pub(crate) fn clock_and_call(bytes: &[u8]) -> Option<(u64, CallId)> {
     let mut from = Reader(bytes);

@@ -16,7 +16,7 @@ use crate::digest::{CallId, CallKey};
 use crate::frame::{ALIGN, HEADER, HEADER_SIZE, Header, Kind, LIVE, SIGNATURE_SIZE, Seed, check};
 use crate::layout;
 use crate::os::FileExt as _;
-use crate::record::{Record, clock_and_call};
+use crate::record::{HEAD, Record, clock_and_call};
 use crate::store::SigningKey;
 use crate::sync::{AtomicU64, RwLock};
 
@@ -372,6 +372,16 @@ impl Segment {
         }
         let (_, call) = clock_and_call(payload)?;
         Some((Record::decode(CallKey::new(header.key), payload)?, call))
+    }
+
+    /// Key, logical time and call of a live record, as they stand there: enough to choose which records to read. Only the
+    /// key was checked.
+    pub(crate) fn record_head(&self, offset: u64) -> Option<(CallKey, u64, CallId)> {
+        let header = self.frame(offset).filter(|header| header.live && header.kind == Kind::Record)?;
+        let mut buffer = AlignedVec::new();
+        let head = usize::try_from(header.length).ok()?.min(HEAD);
+        let (clock, call) = clock_and_call(self.bytes(offset + HEADER, head, &mut buffer)?)?;
+        Some((CallKey::new(header.key), clock, call))
     }
 
     /// Visits the frames from `from` on, reading by `pread`: header, offset, and up to [`PREFIX`] bytes of payload.
