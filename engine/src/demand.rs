@@ -54,10 +54,10 @@ pub(crate) fn with_stack<T>(f: impl FnOnce() -> T) -> T {
 
 /// Answers for a call under `key`, at `place`.
 pub(crate) fn demand(place: &Place, node: NodeId, call: CallId, key: CallKey, effort: Effort) -> Demand {
-    demand_from(place, node, call, key, effort, None)
+    demand_from(place, node, call, key, effort, None, place.top)
 }
 
-/// Like [`demand`], for a call whose newest record is at hand.
+/// Like [`demand`], for a call whose newest record may be at hand. `top`: it is the one that was asked for at top level.
 fn demand_from(
     place: &Place,
     node: NodeId,
@@ -65,6 +65,7 @@ fn demand_from(
     key: CallKey,
     effort: Effort,
     newest: Option<&Arc<Record>>,
+    top: bool,
 ) -> Demand {
     loop {
         if let Some(hit) = verified(place, node, call, Some(key)) {
@@ -81,7 +82,8 @@ fn demand_from(
             function = tracing::field::Empty,
             call = %call.digest().short()
         );
-        let found = span.in_scope(|| with_stack(|| verify(place, node, call, key, effort, newest.cloned())));
+        let found =
+            span.in_scope(|| with_stack(|| verify(place, node, call, key, effort, newest.cloned(), top)));
         return match found {
             Some(hit) => Demand::Holds(hit),
             None => Demand::Stale(flight),
@@ -179,12 +181,13 @@ fn verify(
     key: CallKey,
     effort: Effort,
     newest: Option<Arc<Record>>,
+    top: bool,
 ) -> Option<Hit> {
     let known = place.graph.memo(node);
     let known = known.or_else(|| import(place, call, || place.graph.memo(node)));
     let known = known.filter(|memo| memo.key == key);
     if let Some(memo) = &known {
-        match swept(place, node, call, key, effort) {
+        match swept(place, node, call, key, effort, top) {
             Ok(Some(hit)) => return Some(hit),
             Ok(None) => {}
             // The graph has moved on: the same by other means.
@@ -254,9 +257,10 @@ fn swept(
     call: CallId,
     key: CallKey,
     effort: Effort,
+    top: bool,
 ) -> Result<Option<Hit>, Diverged> {
     for _ in 0..MOST_SWEEPS {
-        if !sweep(place, node, effort)? {
+        if !sweep(place, node, effort, top)? {
             break;
         }
         place.graph.settle();
@@ -268,9 +272,9 @@ fn swept(
 }
 
 /// Verifies a call that the graph knows, with all that is dirty below it.
-fn sweep(place: &Place, root: NodeId, effort: Effort) -> Result<bool, Diverged> {
+fn sweep(place: &Place, root: NodeId, effort: Effort, top: bool) -> Result<bool, Diverged> {
     let pilot = thread::with(|thread| thread.pilot.clone());
-    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot, place.top) else { return Ok(false) };
+    let Some(mut sweep) = Sweep::new(&place.graph, root, &pilot, top) else { return Ok(false) };
     loop {
         let went = sweep.go(&place.revision);
         for (call, cut) in sweep.found.drain(..) {
@@ -399,7 +403,7 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
         record = Some(newest);
         definition.key(call, (definition.fingerprint?)())
     };
-    match demand_from(place, node, call, key, effort, record.as_ref()) {
+    match demand_from(place, node, call, key, effort, record.as_ref(), false) {
         Demand::Holds(hit) => Some(hit),
         Demand::Stale(flight) => {
             drop(flight);
@@ -414,7 +418,7 @@ fn up_to_date(place: &Place, node: NodeId, effort: Effort) -> Option<Hit> {
             let hit = recall(place, call, definition, &record.identity).and_then(|()| {
                 // Its body may have come upon an input on which something below once depended: that is marked then,
                 // and has only to be verified again.
-                match demand_from(place, node, call, key, Effort::Look, None) {
+                match demand_from(place, node, call, key, Effort::Look, None, false) {
                     Demand::Holds(hit) => Some(hit),
                     Demand::Stale(_) => None,
                 }
