@@ -12,6 +12,7 @@
 
 mod kept;
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -35,7 +36,7 @@ use crate::marks;
 use crate::recorded;
 use crate::registry::Definition;
 use crate::restore;
-use crate::thread::{self, Active, Activity, Place};
+use crate::thread::{self, Active, Activity, Panicked, Place};
 use crate::value::{self, Outcome, Value, View};
 
 pub(crate) use self::kept::now_ms;
@@ -207,8 +208,14 @@ impl Subject<'_> {
             place.graph.set_short_cut(bytes, node, self.key);
         }
         let running = match demand::is_active(&place, node, id) {
-            Some(Activity::Running) => self.cycle(),
-            Some(Activity::Verifying) => true,
+            Some(Activity::Running) => {
+                demand::met_cycle();
+                self.cycle()
+            }
+            Some(Activity::Verifying) => {
+                demand::met_cycle();
+                true
+            }
             None => false,
         };
         let (forced, rerun) = thread::with(|thread| match (&thread.rerun, mode) {
@@ -327,19 +334,25 @@ impl Miss {
     /// Like [`Miss::run`]; but if the body has just failed, when the trace of the caller was verified, gives that failure
     /// instead of running it again for the same.
     pub fn run_or_take<O: Outcome + 'static>(self, body: impl FnOnce() -> O) -> O {
-        let Some(sealed) = self.sealed.as_ref().filter(|sealed| !sealed.forced) else {
-            return self.run(body);
-        };
+        self.take().unwrap_or_else(|miss| miss.run(body))
+    }
+
+    /// The failure of the body that is filed. If that is a panic, it goes on here.
+    fn take<O: Outcome + 'static>(self) -> Result<O, Self> {
+        let Some(sealed) = self.sealed.as_ref().filter(|sealed| !sealed.forced) else { return Err(self) };
         let Place { cache, revision, .. } = &sealed.place;
         let call = sealed.call.id;
         let (failure, _dropped) = thread::with(|thread| thread.failures.take(cache, revision, call));
-        match failure.map(<Box<dyn std::any::Any>>::downcast::<O>) {
-            Some(Ok(failure)) => {
-                thread::taint(Taint::FailedCall(call));
-                *failure
-            }
-            _ => self.run(body),
-        }
+        let Some(failure) = failure else { return Err(self) };
+        let failure = match failure.downcast::<O>().map_err(<Box<dyn Any>>::downcast::<Panicked>) {
+            Ok(failure) => Ok(*failure),
+            Err(Ok(panicked)) => Err(panicked.0),
+            Err(Err(_)) => return Err(self),
+        };
+        thread::taint(Taint::FailedCall(call));
+        // The waiters go on before the failure does.
+        drop(self);
+        Ok(failure.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     /// Like [`Miss::run`]; also tells whether the result was recorded.
@@ -347,6 +360,17 @@ impl Miss {
         match self.evaluate(body) {
             Evaluated::Ours(outcome, bytes) => (outcome, bytes.is_some()),
             Evaluated::Anew(view, outcome) => (view.to_owned().map_or(outcome, O::from_value), true),
+        }
+    }
+
+    /// Like [`Miss::run_view`]; but gives a failure of the body that has just been made, as [`Miss::run_or_take`] does.
+    pub fn run_view_or_take<O: Outcome + 'static>(self, body: impl FnOnce() -> O) -> O::View {
+        match self.take::<O>() {
+            Ok(failure) => match failure.into_failure() {
+                Ok(failure) => failure,
+                Err(_) => unreachable!("only failures are filed"),
+            },
+            Err(miss) => miss.run_view(body),
         }
     }
 
@@ -402,6 +426,7 @@ impl Miss {
                 } else {
                     thread::taint(Taint::FailedCall(call.id));
                     uncached(&place, &call, &self.kept, forced);
+                    thread::with(|thread| thread.failures.panics(call.id));
                 }
                 // The waiters go on before the panic does.
                 drop(flight);

@@ -7,6 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleche_store::{CallId, CallKey, Dependency, Identity, Record};
 
@@ -24,7 +25,7 @@ use crate::rerun::{self, Found};
 use crate::restore::{self, Arguments};
 use crate::revision::Apart;
 use crate::sweep::{Obstacle, Sweep};
-use crate::thread::{self, Active, Activity, Place};
+use crate::thread::{self, Active, Activity, Panicked, Place};
 
 /// How far to go for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -440,6 +441,14 @@ pub(crate) fn is_active(place: &Place, node: NodeId, call: CallId) -> Option<Act
     })
 }
 
+/// How often a call was asked for, by any thread, that was being verified or run on the way to it.
+static CYCLES: AtomicU64 = AtomicU64::new(0);
+
+/// A call is asked for that is being verified or run on the way here.
+pub(crate) fn met_cycle() {
+    CYCLES.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Calls a function with arguments that come back from the store, apart from the bodies that are running.
 fn recall(place: &Place, of: CallId, definition: &Definition, identity: &Identity) -> Option<()> {
     let call = definition.recall?;
@@ -451,13 +460,28 @@ fn recall(place: &Place, of: CallId, definition: &Definition, identity: &Identit
         });
     }
     let frame = Frame::new(Purpose::Verify, place.cache.clone(), place.revision.clone());
-    let called =
-        apart(frame, || catch_unwind(AssertUnwindSafe(|| call(&mut Arguments::new(&kept)))).ok().flatten());
+    let cycles = CYCLES.load(Ordering::Relaxed);
+    thread::with(|thread| thread.failures.take_panicked());
+    let called = apart(frame, || catch_unwind(AssertUnwindSafe(|| call(&mut Arguments::new(&kept)))));
     // To be cancelled is no failure of the call.
     cancel::point();
-    // Restored arguments are not trusted: what failed is that call only if it says so itself.
-    let ours = place.revision.has_failed(place.cache.number(), of).then_some(of);
-    let _dropped = thread::with(|thread| thread.failures.file(&place.cache, &place.revision, ours));
+    // Restored arguments are not trusted: what failed is that call only if it says so itself. And where a cycle was met
+    // the body that asks for the call now meets another one, or none.
+    let whole = cycles == CYCLES.load(Ordering::Relaxed);
+    let panicked = thread::with(|thread| thread.failures.take_panicked()) == Some(of);
+    let (called, panic) = match called {
+        Ok(called) => (called, None),
+        Err(panic) => (None, Some(panic)),
+    };
+    let ours = whole
+        && match &panic {
+            Some(panic) => panicked && !cancel::is_ours(&**panic),
+            None => place.revision.has_failed(place.cache.number(), of),
+        };
+    let _dropped = thread::with(|thread| {
+        let last = panic.map(|panic| thread.failures.put(Box::new(Panicked(panic))));
+        (last, thread.failures.file(&place.cache, &place.revision, ours.then_some(of)))
+    });
     called
 }
 

@@ -38,10 +38,15 @@ pub(crate) type Rerun = Arc<Mutex<Reruns>>;
 pub(crate) struct Failures {
     /// The one that failed last on this thread, until it is filed.
     last: Option<Box<dyn Any>>,
+    /// The call whose body panicked last on this thread, until something is filed.
+    panicked: Option<CallId>,
     /// Under which picture the others were made.
     stamp: u64,
     filed: HashMap<(usize, CallId), Box<dyn Any>>,
 }
+
+/// A failure that is a panic of the body, not something that it returned.
+pub(crate) struct Panicked(pub(crate) Box<dyn Any + Send>);
 
 /// What is to be dropped while the thread's state is not borrowed: failures are the host's.
 type Dropped = (Option<Box<dyn Any>>, HashMap<(usize, CallId), Box<dyn Any>>);
@@ -49,6 +54,16 @@ type Dropped = (Option<Box<dyn Any>>, HashMap<(usize, CallId), Box<dyn Any>>);
 impl Failures {
     pub(crate) fn put(&mut self, failure: Box<dyn Any>) -> Dropped {
         (self.last.replace(failure), HashMap::new())
+    }
+
+    /// Takes note of whose panic it is that unwinds.
+    pub(crate) fn panics(&mut self, call: CallId) {
+        self.panicked = Some(call);
+    }
+
+    /// The call whose body panicked last.
+    pub(crate) fn take_panicked(&mut self) -> Option<CallId> {
+        self.panicked.take()
     }
 
     /// Files the failure that was put last under the call that it is of; without one it is dropped.

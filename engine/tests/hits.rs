@@ -394,3 +394,94 @@ fn a_stale_nested_call_that_fails_is_run_once() {
         project.restart();
     }
 }
+
+#[test]
+fn a_stale_nested_call_that_panics_or_is_asked_for_as_a_view_is_run_once() {
+    #[fleche]
+    fn length(path: &Path) -> u64 {
+        let length = fleche::fs::read(path).map_or(0, |bytes| bytes.len() as u64);
+        if length == 0 {
+            std::panic::resume_unwind(Box::new(String::from("nothing there")));
+        }
+        length
+    }
+    #[fleche]
+    fn shown(path: &Path) -> String {
+        std::panic::catch_unwind(|| length(path)).map_or_else(
+            |panic| format!("panicked: {}", panic.downcast::<String>().unwrap()),
+            |length| length.to_string(),
+        )
+    }
+    #[fleche]
+    fn seen(path: &Path) -> String {
+        std::panic::catch_unwind(|| length::view(path).to_native())
+            .map_or_else(|_| "panicked".to_string(), |length| length.to_string())
+    }
+    #[fleche]
+    fn counted(path: &Path) -> io::Result<u64> {
+        let text = fleche::fs::read_to_string(path)?;
+        text.split_whitespace().next().ok_or_else(|| io::Error::other("empty"))?;
+        Ok(text.len() as u64)
+    }
+    #[fleche]
+    fn viewed(path: &Path) -> String {
+        counted::view(path).map_or_else(|error| error.to_string(), |length| length.to_string())
+    }
+    let mut project = Project::new();
+    let book = project.write("book", "one");
+    assert_eq!((shown(&book), seen(&book), viewed(&book)), ("3".into(), "3".into(), "3".into()));
+    for _ in ["warm", "cold"] {
+        project.write("book", "");
+        for (asked, result, callee, caller) in [
+            (shown as fn(&Path) -> String, "panicked: nothing there", "length", "shown"),
+            (seen, "panicked", "length", "seen"),
+            (viewed, "empty", "counted", "viewed"),
+        ] {
+            project.log();
+            assert_eq!(asked(&book), result);
+            let once = [callee, caller].map(|name| format!(r#"{name}("book"): ran, not kept"#));
+            assert_eq!(project.log(), once, "once to verify, and not again for the caller");
+        }
+        project.write("book", "one");
+        project.log();
+        assert_eq!((shown(&book), seen(&book), viewed(&book)), ("3".into(), "3".into(), "3".into()));
+        assert!(project.log().iter().all(|line| line.ends_with("hit")), "nothing of the failure is kept");
+        project.restart();
+    }
+}
+
+#[test]
+fn what_failed_in_a_cycle_that_verifying_closed_is_run_again_for_the_caller() {
+    #[fleche(hash_code = false)]
+    fn back(path: &Path) -> String {
+        std::panic::catch_unwind(|| there(path)).map_or_else(
+            |panic| panic.downcast::<String>().map_or_else(|_| "?".into(), |text| *text),
+            |there| there.unwrap_or_else(|told| format!("told: {told}")),
+        )
+    }
+    #[fleche(hash_code = false)]
+    fn there(path: &Path) -> Result<String, String> {
+        match fleche::fs::read_to_string(path).unwrap().as_str() {
+            "leaf" => Ok("leaf".into()),
+            "error" => Err(back(path)),
+            _ => std::panic::resume_unwind(Box::new(back(path))),
+        }
+    }
+    let mut project = Project::new();
+    for turn in ["error", "panic"] {
+        let path = project.write("a", "leaf");
+        project.restart();
+        assert_eq!(back(&path), "leaf");
+        project.write("a", turn);
+        // While the old trace is verified, `there` is the first to run and meets itself; for a body of `back` it is
+        // `back` that is met again.
+        let incremental = back(&path);
+        let scratch = {
+            let _scope =
+                fleche::cache(fleche::Cache::with_store(fleche::Store::memory(), project.root())).unwrap();
+            back(&path)
+        };
+        assert_eq!(incremental, scratch, "{turn}");
+        assert!(scratch.contains("a cycle of cached calls"), "{scratch}");
+    }
+}

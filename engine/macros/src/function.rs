@@ -255,7 +255,8 @@ impl<'a> Expansion<'a> {
         let definition = self.definition(code);
         let (begin, begin_rerun) = (self.begin(false), self.begin(true));
         let answer = self.answer(&quote!(lookup), &quote!(run));
-        let answer_view = self.answer(&quote!(lookup_view), &quote!(run_view));
+        let run_view = if self.can_be_handed_on() { quote!(run_view_or_take) } else { quote!(run_view) };
+        let answer_view = self.answer(&quote!(lookup_view), &run_view);
         let helper =
             |name: &str, output: TokenStream, about: String, begin: &TokenStream, last: TokenStream| {
                 let head = self.head_returning(&format_ident!("{name}"), &output);
