@@ -40,7 +40,7 @@ use crate::thread::{self, Active, Activity, Panicked, Place};
 use crate::value::{self, Outcome, Value, View};
 
 pub(crate) use self::kept::now_ms;
-use self::kept::{cancelled, keep, name_of, start_over, uncached};
+use self::kept::{Again, cancelled, keep, name_of, start_over, uncached};
 
 /// Kept arguments too large for a record lie in the store under this fingerprint.
 pub(crate) const ARGUMENT: TypeFingerprint = TypeFingerprint(0x666c_6563_6865_4152);
@@ -163,7 +163,7 @@ pub(crate) struct Subject<'a> {
 /// nothing is hashed with BLAKE3, no lock is taken for writing, nothing is allocated.
 pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
     cancel::point();
-    if marks::is_prompt() && thread::with(|thread| thread.frames.is_empty() && thread.frozen.is_none()) {
+    if marks::is_prompt() && thread::with(|thread| thread.frames.is_empty() && thread.held().is_none()) {
         marks::catch_up();
     }
     let (hit, told) = thread::with(|thread| {
@@ -325,52 +325,48 @@ impl Miss {
 
     /// Runs the body and keeps its result, unless it failed or is tainted.
     pub fn run<O: Outcome>(self, body: impl FnOnce() -> O) -> O {
-        match self.evaluate(body) {
-            Evaluated::Ours(outcome, _) => outcome,
-            Evaluated::Anew(view, outcome) => view.to_owned().map_or(outcome, O::from_value),
-        }
+        self.evaluate(body, |_| None).owned()
     }
 
     /// Like [`Miss::run`]; but if the body has just failed, when the trace of the caller was verified, gives that failure
     /// instead of running it again for the same.
-    pub fn run_or_take<O: Outcome + 'static>(self, body: impl FnOnce() -> O) -> O {
-        self.take().unwrap_or_else(|miss| miss.run(body))
+    pub fn run_or_take<O: Outcome + 'static>(mut self, body: impl FnOnce() -> O) -> O {
+        self.take().unwrap_or_else(|| self.evaluate(body, handed).owned())
     }
 
     /// The failure of the body that is filed. If that is a panic, it goes on here.
-    fn take<O: Outcome + 'static>(self) -> Result<O, Self> {
-        let Some(sealed) = self.sealed.as_ref().filter(|sealed| !sealed.forced) else { return Err(self) };
+    fn take<O: Outcome + 'static>(&mut self) -> Option<O> {
+        let sealed = self.sealed.as_ref().filter(|sealed| !sealed.forced)?;
         let Place { cache, revision, .. } = &sealed.place;
         let call = sealed.call.id;
         let (failure, _dropped) = thread::with(|thread| thread.failures.take(cache, revision, call));
-        let Some(failure) = failure else { return Err(self) };
-        let failure = match failure.downcast::<O>().map_err(<Box<dyn Any>>::downcast::<Panicked>) {
+        let failure = match failure?.downcast::<O>().map_err(<Box<dyn Any>>::downcast::<Panicked>) {
             Ok(failure) => Ok(*failure),
             Err(Ok(panicked)) => Err(panicked.0),
-            Err(Err(_)) => return Err(self),
+            Err(Err(_)) => return None,
         };
         thread::taint(Taint::FailedCall(call));
         // The waiters go on before the failure does.
-        drop(self);
-        Ok(failure.unwrap_or_else(|panic| resume_unwind(panic)))
+        drop(self.sealed.take());
+        Some(failure.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     /// Like [`Miss::run`]; also tells whether the result was recorded.
     pub(crate) fn run_told<O: Outcome>(self, body: impl FnOnce() -> O) -> (O, bool) {
-        match self.evaluate(body) {
+        match self.evaluate(body, |_| None) {
             Evaluated::Ours(outcome, bytes) => (outcome, bytes.is_some()),
             Evaluated::Anew(view, outcome) => (view.to_owned().map_or(outcome, O::from_value), true),
         }
     }
 
     /// Like [`Miss::run_view`]; but gives a failure of the body that has just been made, as [`Miss::run_or_take`] does.
-    pub fn run_view_or_take<O: Outcome + 'static>(self, body: impl FnOnce() -> O) -> O::View {
+    pub fn run_view_or_take<O: Outcome + 'static>(mut self, body: impl FnOnce() -> O) -> O::View {
         match self.take::<O>() {
-            Ok(failure) => match failure.into_failure() {
+            Some(failure) => match failure.into_failure() {
                 Ok(failure) => failure,
                 Err(_) => unreachable!("only failures are filed"),
             },
-            Err(miss) => miss.run_view(body),
+            None => self.evaluate(body, handed).view(),
         }
     }
 
@@ -380,22 +376,10 @@ impl Miss {
     ///
     /// If the result cannot be archived at all, because its own serialisation fails.
     pub fn run_view<O: Outcome>(self, body: impl FnOnce() -> O) -> O::View {
-        match self.evaluate(body) {
-            Evaluated::Anew(view, _) => O::from_view(view),
-            Evaluated::Ours(outcome, bytes) => match outcome.into_failure() {
-                Ok(failure) => failure,
-                Err(value) => {
-                    let bytes = bytes.unwrap_or_else(|| match value::archive(&value) {
-                        Ok(archived) => Bytes::owned(archived.bytes),
-                        Err(error) => panic!("{error}"),
-                    });
-                    O::from_view(View::checked(bytes).expect("what was just archived is whole"))
-                }
-            },
-        }
+        self.evaluate(body, |_| None).view()
     }
 
-    fn evaluate<O: Outcome>(self, body: impl FnOnce() -> O) -> Evaluated<O> {
+    fn evaluate<O: Outcome>(self, body: impl FnOnce() -> O, handed: Handed<O>) -> Evaluated<O> {
         let Some(sealed) = self.sealed else {
             return Evaluated::Ours(demand::with_stack(body), None);
         };
@@ -431,6 +415,17 @@ impl Miss {
                 // The waiters go on before the panic does.
                 drop(flight);
                 drop(rerun);
+                if place.revision.is_broken() && !cancel::is_ours(&*panic) {
+                    match start_over::<O>(&place, &call, key, self.definition, &self.kept, handed) {
+                        Some(Again::Made(outcome)) => return Evaluated::Ours(outcome, None),
+                        Some(Again::Kept(view)) => {
+                            if let Some(value) = view.to_owned() {
+                                return Evaluated::Ours(O::from_value(value), None);
+                            }
+                        }
+                        None => {}
+                    }
+                }
                 resume_unwind(panic);
             }
         };
@@ -443,7 +438,7 @@ impl Miss {
                     Taint::Unkept
                 })
                 .map(|archived| (archived, trace)),
-            (Some(_), Err(taint)) => Err(taint),
+            (Some(_), Err(taint)) | (None, Err(taint @ Taint::Changed)) => Err(taint),
             (None, _) => Err(Taint::FailedCall(call.id)),
         };
         let (archived, trace) = match kept {
@@ -452,10 +447,12 @@ impl Miss {
                 uncached(&place, &call, &self.kept, forced);
                 drop(flight);
                 drop(rerun);
-                if taint == Taint::Changed
-                    && let Some(view) = start_over::<O>(&place, &call, key, self.definition, &self.kept)
-                {
-                    return Evaluated::Anew(view, outcome);
+                if taint == Taint::Changed {
+                    match start_over::<O>(&place, &call, key, self.definition, &self.kept, handed) {
+                        Some(Again::Kept(view)) => return Evaluated::Anew(view, outcome),
+                        Some(Again::Made(outcome)) => return Evaluated::Ours(outcome, None),
+                        None => {}
+                    }
                 }
                 thread::taint(taint);
                 return Evaluated::Ours(outcome, None);
@@ -478,6 +475,38 @@ enum Evaluated<O: Outcome> {
     Ours(O, Option<Bytes>),
     /// What a start-over made; beside it what the spoilt run had made.
     Anew(View<O::Value>, O),
+}
+
+impl<O: Outcome> Evaluated<O> {
+    fn owned(self) -> O {
+        match self {
+            Self::Ours(outcome, _) => outcome,
+            Self::Anew(view, outcome) => view.to_owned().map_or(outcome, O::from_value),
+        }
+    }
+
+    fn view(self) -> O::View {
+        match self {
+            Self::Anew(view, _) => O::from_view(view),
+            Self::Ours(outcome, bytes) => match outcome.into_failure() {
+                Ok(failure) => failure,
+                Err(value) => {
+                    let bytes = bytes.unwrap_or_else(|| match value::archive(&value) {
+                        Ok(archived) => Bytes::owned(archived.bytes),
+                        Err(error) => panic!("{error}"),
+                    });
+                    O::from_view(View::checked(bytes).expect("what was just archived is whole"))
+                }
+            },
+        }
+    }
+}
+
+/// Makes an outcome of what a recalled call has handed over, where the type can do that.
+type Handed<O> = fn(Box<dyn Any>) -> Option<O>;
+
+fn handed<O: 'static>(outcome: Box<dyn Any>) -> Option<O> {
+    outcome.downcast().ok().map(|outcome| *outcome)
 }
 
 fn push(frame: Frame) -> usize {

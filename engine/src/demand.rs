@@ -110,7 +110,7 @@ pub(crate) fn stale(place: &Place, call: CallId, key: CallKey) -> Option<Progres
             Dependency::Input { kind, name } => {
                 let Some(input) = files.input(*kind, name) else { continue };
                 let now = if input.is_told() {
-                    named::digest_since(input, place.revision.base())
+                    named::digest_in(input, &place.revision)
                 } else if place.revision.has(input) {
                     place.revision.observe(input, files)
                 } else {

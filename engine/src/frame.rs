@@ -152,8 +152,9 @@ impl Frame {
     /// The trace, or why there is none.
     pub(crate) fn finish(self) -> Result<Vec<Seen>, Taint> {
         match self.taint {
+            // Whatever else happened, happened in no picture that there was.
+            _ if self.revision.is_broken() => Err(Taint::Changed),
             Some(taint) => Err(taint),
-            None if self.revision.is_broken() => Err(Taint::Changed),
             None => Ok(self.edges),
         }
     }

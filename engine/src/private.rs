@@ -24,9 +24,11 @@ use crate::call::{self, Mode, Subject};
 use crate::value::View;
 use crate::{fingerprint, thread};
 
-/// What a call came to that was made to bring it up to date: a failure is kept for the caller that is about to ask.
+/// What a call came to that was made again: a failure is kept for the caller that is about to ask, and whatever it is for a
+/// top-level call that started over.
 pub fn recalled<O: Outcome + 'static>(outcome: O) {
-    if outcome.value().is_none() {
+    let wanted = || thread::with(|thread| thread.frames.is_empty() && thread.attempt.is_some());
+    if outcome.value().is_none() || wanted() {
         let _dropped = thread::with(|thread| thread.failures.put(Box::new(outcome)));
     }
 }

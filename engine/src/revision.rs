@@ -11,8 +11,9 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use parking_lot::Mutex;
 
 use crate::files::Files;
+use crate::graph;
 use crate::input::InputId;
-use crate::{graph, named};
+use crate::named::{self, Pin};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -26,6 +27,8 @@ pub(crate) struct Revision {
     broken: AtomicBool,
     /// It holds what a plan assumes, not what was seen.
     hypothetical: bool,
+    /// It sees the program's own inputs as they were when it was begun.
+    pin: Option<Pin>,
     /// What was verified or run under this picture after a graph had left it.
     apart: Mutex<HashMap<(usize, CallId), Apart>>,
     /// Calls that could not be brought up to date under this picture: to try again would only run them again.
@@ -48,9 +51,22 @@ impl Revision {
             seen: Mutex::new(HashMap::new()),
             broken: AtomicBool::new(false),
             hypothetical: false,
+            pin: None,
             apart: Mutex::new(HashMap::new()),
             failed: Mutex::new(HashSet::new()),
         }
+    }
+
+    /// A picture that no [`Input`](crate::Input) can spoil: it sees each as it is now, however often it is set meanwhile.
+    pub(crate) fn pinned() -> Self {
+        let (pin, mut revision) = Pin::new(Self::new);
+        revision.pin = Some(pin);
+        revision
+    }
+
+    /// Whether it sees inputs that the program sets as they were when it was begun.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pin.is_some()
     }
 
     /// A picture of what a plan assumes.
@@ -101,12 +117,7 @@ impl Revision {
         }
         // Looked at outside the lock: hashing a large file must not hold up the others. The first to come
         // back wins, so that there is one answer.
-        let now = if input.is_told() {
-            // Set since this picture was begun, it would not fit what the picture has of it through other calls.
-            named::digest_since(input, self.base)
-        } else {
-            files.observe(input)
-        };
+        let now = if input.is_told() { named::digest_in(input, self) } else { files.observe(input) };
         *self.seen.lock().entry(input).or_insert(now)
     }
 

@@ -125,7 +125,8 @@ pub(crate) fn configured() -> Cache {
 
 /// Holds one picture of the inputs for every call that `f` makes on this thread: each input is looked at once.
 ///
-/// Without it each top-level call looks again.
+/// Without it each top-level call looks again. An [`Input`](crate::Input) that is set meanwhile keeps, for these calls, the
+/// value that it had.
 ///
 /// ```
 /// # fn main() -> fleche::Result<()> {
@@ -152,7 +153,8 @@ pub(crate) fn configured() -> Cache {
 /// ```
 pub fn frozen<T>(f: impl FnOnce() -> T) -> T {
     // The outer picture, if there is one, covers the inner.
-    let revision = thread::with(|thread| thread.frozen.clone().unwrap_or_else(|| Arc::new(Revision::new())));
+    let revision = thread::with(|thread| thread.held().cloned());
+    let revision = revision.unwrap_or_else(|| Arc::new(Revision::pinned()));
     under(revision, f)
 }
 

@@ -36,7 +36,7 @@ pub(crate) type Rerun = Arc<Mutex<Reruns>>;
 /// a call would only run it again.
 #[derive(Default)]
 pub(crate) struct Failures {
-    /// The one that failed last on this thread, until it is filed.
+    /// The one that failed last on this thread, until it is filed; or what an attempt to start over came to.
     last: Option<Box<dyn Any>>,
     /// The call whose body panicked last on this thread, until something is filed.
     panicked: Option<CallId>,
@@ -54,6 +54,11 @@ type Dropped = (Option<Box<dyn Any>>, HashMap<(usize, CallId), Box<dyn Any>>);
 impl Failures {
     pub(crate) fn put(&mut self, failure: Box<dyn Any>) -> Dropped {
         (self.last.replace(failure), HashMap::new())
+    }
+
+    /// What was put last.
+    pub(crate) fn take_last(&mut self) -> Option<Box<dyn Any>> {
+        self.last.take()
     }
 
     /// Takes note of whose panic it is that unwinds.
@@ -126,8 +131,8 @@ pub(crate) struct Thread {
     pub(crate) pilot: Pilot,
     pub(crate) rerun: Option<Rerun>,
     pub(crate) failures: Failures,
-    /// How often the top-level call has started over.
-    pub(crate) restarts: u32,
+    /// The picture in which a top-level call starts over.
+    pub(crate) attempt: Option<Arc<Revision>>,
     /// What it works for that may be cancelled.
     pub(crate) part: Option<Part>,
 }
@@ -145,7 +150,7 @@ impl Thread {
             pilot: Pilot::new(),
             rerun: None,
             failures: Failures::default(),
-            restarts: 0,
+            attempt: None,
             part: None,
         }
     }
@@ -159,7 +164,7 @@ impl Thread {
             self.graph = Some((now.0, now.1, cache.graph()));
         }
         let (_, _, graph) = self.graph.as_ref()?;
-        let revision = self.frames.last().map(|frame| &frame.revision).or(self.frozen.as_ref());
+        let revision = self.frames.last().map(|frame| &frame.revision).or(self.held());
         graph.peek_short(bytes, revision.map(|revision| &**revision))
     }
 
@@ -175,6 +180,11 @@ impl Thread {
         }
         self.fingerprints.push((id, fingerprint));
         fingerprint
+    }
+
+    /// The picture that a top-level call on this thread has to see.
+    pub(crate) fn held(&self) -> Option<&Arc<Revision>> {
+        self.frozen.as_ref().or(self.attempt.as_ref())
     }
 
     /// What the call is doing on this thread, or on those that wait for this branch.
@@ -225,7 +235,7 @@ pub(crate) struct Place {
 /// given one.
 pub(crate) fn place(what: &str) -> Place {
     cancel::point();
-    if marks::is_prompt() && with(|thread| thread.frames.is_empty() && thread.frozen.is_none()) {
+    if marks::is_prompt() && with(|thread| thread.frames.is_empty() && thread.held().is_none()) {
         marks::catch_up();
     }
     let found = with(|thread| {
@@ -233,7 +243,7 @@ pub(crate) fn place(what: &str) -> Place {
         let (revision, top) = match thread.frames.last() {
             // A body may put another cache in scope for the calls it makes; the picture stays the same.
             Some(frame) => (frame.revision.clone(), false),
-            None => (thread.frozen.clone().unwrap_or_else(|| Arc::new(Revision::new())), true),
+            None => (thread.held().cloned().unwrap_or_else(|| Arc::new(Revision::new())), true),
         };
         let graph = if top { cache.graph_for_top() } else { cache.graph() };
         Some(Place { cache, graph, revision, top })
@@ -308,7 +318,6 @@ pub(crate) struct Fork {
     ancestors: Option<Arc<Ancestors>>,
     pilot: Pilot,
     rerun: Option<Rerun>,
-    restarts: u32,
     part: Option<Part>,
 }
 
@@ -333,7 +342,6 @@ pub(crate) fn fork() -> Fork {
             ancestors: Some(ancestors),
             pilot: thread.pilot.clone(),
             rerun: thread.rerun.clone(),
-            restarts: thread.restarts,
             part: thread.part.as_ref().map(Part::branch),
         }
     })
@@ -358,7 +366,7 @@ impl Fork {
             pilot: self.pilot.branch(),
             rerun: self.rerun.clone(),
             failures: Failures::default(),
-            restarts: self.restarts,
+            attempt: None,
             part: self.part.clone(),
         };
         let outside = with(|thread| std::mem::replace(thread, branch));

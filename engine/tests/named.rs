@@ -74,3 +74,115 @@ fn a_running_call_sees_one_value_throughout() {
     assert_eq!(*STEPS.lock().unwrap(), [1, 7], "the spoilt run started over");
     assert!(twice::contains(0));
 }
+
+#[test]
+fn a_call_whose_inputs_are_set_all_the_time_ends_with_one_picture() {
+    static LEFT: LazyLock<Input<u64>> = LazyLock::new(|| Input::new("named.rs busy left", 0).unwrap());
+    static RIGHT: LazyLock<Input<u64>> = LazyLock::new(|| Input::new("named.rs busy right", 0).unwrap());
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    fn both_are_set() {
+        let n = RUNS.fetch_add(1, Ordering::SeqCst) + 1;
+        std::thread::spawn(move || (LEFT.set(n).unwrap(), RIGHT.set(n).unwrap())).join().unwrap();
+    }
+    #[fleche(hash_code = false)]
+    fn right(n: u64) -> u64 {
+        n + *RIGHT.get()
+    }
+    #[fleche(hash_code = false)]
+    fn kept(n: u64) -> (u64, u64) {
+        let left = *LEFT.get();
+        both_are_set();
+        (left, right(n))
+    }
+    #[fleche(hash_code = false)]
+    fn failing(n: u64) -> Result<u64, (u64, u64)> {
+        let left = *LEFT.get();
+        both_are_set();
+        Err((left, right(n)))
+    }
+    #[fleche(hash_code = false)]
+    fn panicking(n: u64) -> u64 {
+        let left = *LEFT.get();
+        both_are_set();
+        std::panic::resume_unwind(Box::new((left, right(n))))
+    }
+    #[fleche(hash_code = false)]
+    fn refusing(n: u64) -> Result<u64, String> {
+        Err(n.to_string())
+    }
+    #[fleche(hash_code = false)]
+    fn swallowing(n: u64) -> (u64, u64) {
+        refusing(n).unwrap_err();
+        failing(n).unwrap_err()
+    }
+    let _project = Project::new();
+    let panicked =
+        |n| *std::panic::catch_unwind(|| panicking(n)).unwrap_err().downcast::<(u64, u64)>().unwrap();
+    // An input that the graph has met, and one that it has not.
+    for n in [0, 0, 0] {
+        for (what, (left, right)) in [
+            ("kept", kept(n)),
+            ("a view", {
+                let view = kept::view(n);
+                (view.0.to_native(), view.1.to_native())
+            }),
+            ("failing", failing(n).unwrap_err()),
+            ("a failing view", failing::view(n).unwrap_err()),
+            ("swallowing", swallowing(n)),
+            ("panicking", panicked(n)),
+        ] {
+            assert_eq!(left, right, "{what}");
+        }
+    }
+    // It was kept as what it is, a result of values that are gone.
+    let (left, _) = kept(0);
+    LEFT.set(left).unwrap();
+    RIGHT.set(left).unwrap();
+    assert!(kept::contains(0));
+}
+
+#[test]
+fn a_held_picture_keeps_the_values_that_inputs_had() {
+    let input: Input<u64> = Input::new("named.rs held", 1).unwrap();
+    thread_local! {
+        static INPUT: std::cell::RefCell<Option<Input<u64>>> = const { std::cell::RefCell::new(None) };
+    }
+    fn read() -> u64 {
+        INPUT.with_borrow(|input| *input.as_ref().unwrap().get())
+    }
+    #[fleche(hash_code = false)]
+    fn inner(n: u64) -> u64 {
+        n + read()
+    }
+    #[fleche(hash_code = false)]
+    fn outer(n: u64) -> (u64, u64) {
+        (inner(n), read())
+    }
+    let project = Project::new();
+    INPUT.set(Some(input.clone()));
+    fleche::frozen(|| {
+        // The graph has not met the input, so it is not told.
+        input.set(2).unwrap();
+        assert_eq!(inner(0), 1);
+        assert_eq!(inner(0), 1);
+        assert_eq!(project.log(), ["inner(0): ran"], "known in this picture from then on");
+    });
+    assert_eq!(inner(0), 2, "nothing of an older picture stays in the graph");
+    assert_eq!(inner(0), 2);
+
+    let other: Input<u64> = Input::new("named.rs held too", 1).unwrap();
+    INPUT.set(Some(other.clone()));
+    fleche::frozen(|| {
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let _scope = fleche::cache(&project.cache).unwrap();
+                other.set(7).unwrap();
+                INPUT.set(Some(other.clone()));
+                assert_eq!(inner(5), 12, "the graph has the new value from here on");
+            });
+        });
+        assert_eq!(outer(5), (6, 1), "and this picture does not use it");
+        assert_eq!(outer(5), (6, 1));
+    });
+    assert_eq!(outer(5), (12, 7));
+}

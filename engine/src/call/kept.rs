@@ -2,22 +2,25 @@
 //!
 //! A result enters the store only from here, and only after the frame was found untainted by the caller.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fleche_store::{Argument, Bytes, CallKey, Dependency, Edge, Identity, Record};
 use smallvec::SmallVec;
 
-use super::{ARGUMENT, Call, INLINE, MOST_RESTARTS, Subject};
+use super::{ARGUMENT, Call, Handed, INLINE, MOST_RESTARTS, Subject};
+use crate::cancel;
 use crate::demand;
 use crate::events::{Event, Fate, Progress};
 use crate::frame::{Dep, Seen};
 use crate::graph::Memo;
+use crate::marks;
 use crate::recorded;
 use crate::registry::Definition;
 use crate::rerun::{Found, Ran};
 use crate::restore;
-use crate::revision::Apart;
+use crate::revision::{Apart, Revision};
 use crate::thread::{self, Place};
 use crate::value::{Archived, Outcome, View};
 
@@ -65,31 +68,70 @@ fn note_rerun(ran: Ran) {
     });
 }
 
-/// Calls the function again, from its kept arguments, if inputs changed under a top-level call.
+/// What starting over came to.
+pub(super) enum Again<O: Outcome> {
+    Kept(View<O::Value>),
+    /// Its outcome, kept or not.
+    Made(O),
+}
+
+/// Calls the function again, from its kept arguments, if inputs changed under a top-level call. Each attempt, and the look
+/// at what it made, is of one picture, in which the program's own inputs keep their values.
 pub(super) fn start_over<O: Outcome>(
     place: &Place,
     call: &Call,
     key: CallKey,
     definition: Option<&'static Definition>,
     kept: &[Option<Vec<u8>>],
-) -> Option<View<O::Value>> {
-    let held = thread::with(|thread| thread.frozen.is_some());
+    handed: Handed<O>,
+) -> Option<Again<O>> {
+    let held = thread::with(|thread| thread.held().is_some());
     if !place.top || held {
         return None;
     }
+    let recall = definition?.recall?;
     let arguments = kept.iter().cloned().collect::<Option<Vec<_>>>()?;
-    let again = thread::with(|thread| {
-        thread.restarts += 1;
-        thread.restarts <= MOST_RESTARTS
-    });
-    let view = again.then(|| {
-        catch_unwind(AssertUnwindSafe(|| (definition?.recall?)(&mut restore::Arguments::new(&arguments))))
-            .ok()
-            .flatten()?;
-        Subject { call: call.clone(), key, bytes: None }.look::<O::Value>()
-    });
-    thread::with(|thread| thread.restarts -= 1);
-    view.flatten()
+    for again in 1..=MOST_RESTARTS {
+        marks::catch_up();
+        let attempt = Attempt::begin();
+        thread::with(|thread| thread.failures.take_panicked());
+        let made = catch_unwind(AssertUnwindSafe(|| recall(&mut restore::Arguments::new(&arguments))));
+        let (last, panicked) =
+            thread::with(|thread| (thread.failures.take_last(), thread.failures.take_panicked()));
+        if attempt.revision.is_broken() && again < MOST_RESTARTS {
+            continue;
+        }
+        match made {
+            Ok(made) => made?,
+            // Restored arguments are not trusted: it panicked only if it says so itself.
+            Err(panic) if panicked == Some(call.id) || cancel::is_ours(&*panic) => resume_unwind(panic),
+            Err(_) => return None,
+        }
+        if let Some(outcome) = last.and_then(handed) {
+            return Some(Again::Made(outcome));
+        }
+        return Subject { call: call.clone(), key, bytes: None }.look::<O::Value>().map(Again::Kept);
+    }
+    None
+}
+
+/// Top-level calls of this thread see one picture, until dropped.
+struct Attempt {
+    revision: Arc<Revision>,
+}
+
+impl Attempt {
+    fn begin() -> Self {
+        let revision = Arc::new(Revision::pinned());
+        thread::with(|thread| thread.attempt = Some(revision.clone()));
+        Self { revision }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let _outside_the_borrow = thread::with(|thread| thread.attempt.take());
+    }
 }
 
 /// Stores a result and its record, answers the caller, and makes the memo.

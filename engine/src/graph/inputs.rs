@@ -7,9 +7,9 @@ use foldhash::HashSet;
 
 use super::{Graph, InputNode, count_change};
 use crate::input::InputId;
-use crate::marks;
 use crate::revision::Revision;
 use crate::thread::Place;
+use crate::{marks, named};
 
 impl Graph {
     /// Takes note that the program has set an input. Revisions under way are diverged if it was known.
@@ -41,6 +41,17 @@ impl Graph {
                 revision.spoil();
             }
             return;
+        }
+        if input.is_told() {
+            // Of these the graph has the newest value or none: it is told of the next one only where it has one. And a
+            // picture in which that is not set yet must not use what the graph has from now on.
+            let Some(change) = named::set_at(input, digest).filter(|change| *change <= revision.base())
+            else {
+                nodes.last_change = count_change();
+                nodes.changer = 0;
+                return;
+            };
+            nodes.last_change = nodes.last_change.max(change);
         }
         let known = nodes.inputs.entry(input).or_default();
         known.looked = stamp;
