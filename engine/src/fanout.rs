@@ -27,6 +27,11 @@ type Slot<T> = Mutex<Option<(Outcome<T>, Option<Frame>)>>;
 static BUDGET: LazyLock<AtomicUsize> =
     LazyLock::new(|| AtomicUsize::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get) - 1));
 
+/// Sets how many extra threads there are. For tests, while nothing is spread.
+pub fn set_spare_threads(threads: usize) {
+    BUDGET.store(threads, Ordering::Release);
+}
+
 /// A thread taken from the budget, given back when dropped.
 struct Permit;
 

@@ -11,6 +11,7 @@ use fleche_store::{CallId, Digest, ValueDigest, canonical};
 use smallvec::SmallVec;
 
 pub use crate::call::{Lookup, Miss};
+pub use crate::fanout::set_spare_threads;
 pub use crate::fingerprint::{Describe, Fingerprint};
 pub use crate::registry::{Definition, Registered};
 pub use crate::restore::{

@@ -86,7 +86,12 @@ impl<'a> Sweep<'a> {
 
     fn pop(&mut self, nodes: &mut Nodes) {
         if let Some(step) = self.stack.pop() {
-            nodes.node_mut(step.node).active = step.active_before;
+            let active = &mut nodes.node_mut(step.node).active;
+            // A mark that came later stays. One that was there before is put back only if it is of somebody who waits for
+            // this sweep: anybody else may have ended meanwhile, and would find itself in a circle next time.
+            if *active == self.pilots[0] {
+                *active = Some(step.active_before).filter(|pilot| self.pilots.contains(pilot)).unwrap_or(0);
+            }
         }
     }
 
@@ -261,5 +266,38 @@ impl Drop for Sweep<'_> {
                 self.pop(&mut nodes);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleche_store::{CallKey, Digest, Stored, TypeFingerprint, ValueDigest};
+
+    use super::*;
+    use crate::graph::Memo;
+
+    #[test]
+    fn sweeps_of_one_call_on_several_threads_leave_no_mark() {
+        let graph = Graph::new();
+        let node = graph.node(CallId::of("f", "p", "m", std::iter::empty::<ValueDigest>()));
+        let digest = Digest::of(b"x");
+        let result = Stored { digest: ValueDigest::new(digest), fingerprint: TypeFingerprint(1) };
+        let memo =
+            Memo { key: CallKey::new(digest), result, links: Arc::from([]), value: None, definition: None };
+        graph.install(node, memo, false, &Revision::new());
+        let pilots = [Pilot::new(), Pilot::new()];
+        let swept = |pilot: &Pilot| graph.is_swept_by(node, pilot.upwards());
+        for first_out in [0, 1] {
+            let mut sweeps = pilots.each_ref().map(|pilot| Sweep::new(&graph, node, pilot, false));
+            assert!(swept(&pilots[1]));
+            sweeps[first_out] = None;
+            drop(sweeps);
+            assert!(!pilots.iter().any(swept), "{first_out} ended first");
+        }
+        let outer = Sweep::new(&graph, node, &pilots[0], false);
+        drop(Sweep::new(&graph, node, &pilots[0].branch(), false));
+        assert!(swept(&pilots[0]), "who waits for a branch is still at it");
+        drop(outer);
+        assert!(!swept(&pilots[0]));
     }
 }

@@ -1,17 +1,21 @@
 //! Random programs under random edits: the incremental result equals the one from scratch, after every step, and
-//! nothing runs whose recorded dependencies are as they were.
+//! nothing runs whose recorded dependencies are as they were. What is recorded is the trace of one thread, whatever the
+//! number of threads.
 //!
 //! The model beside the engine is an interpreter that knows nothing of caching. `FLECHE_ORACLE_CASES` sets the
-//! number of programs.
+//! number of programs. Versions of a program, processes that are killed and cycles that come and go are the other oracle's
+//! (`tests/tests/versions.rs`).
 
 use std::collections::HashMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier, LazyLock, Mutex};
 
-use fleche::{Cache, Fate, Input, fleche};
+use fleche::{Cache, Dependency, Fate, Input, fleche};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 /// One step of a function's body. `acc` is what the body has computed so far.
 #[derive(Debug, Clone)]
@@ -29,6 +33,10 @@ enum Op {
     CallIfEven(usize),
     /// Calls, and goes on with a number of its own if that fails.
     Swallow(usize),
+    /// The same in branches.
+    SwallowEach(Vec<usize>),
+    /// Calls, and reads the result where it lies.
+    View(usize),
     /// Fails if `acc` is divisible.
     FailIf(u64),
     /// Panics if `acc` is divisible.
@@ -54,6 +62,9 @@ enum Step {
     Rerun(usize),
     Restart,
     Evict(usize),
+    Collect,
+    /// Two threads ask at once.
+    AskBoth(usize, usize),
 }
 
 /// The last of them is no file but an input that the program sets.
@@ -116,9 +127,11 @@ fn node(dir: &Path, n: usize) -> Result<u64, String> {
             }
             Op::Call(n) => acc = mix(acc, node(dir, *n)?),
             Op::CallIfEven(n) if acc.is_multiple_of(2) => acc = mix(acc, node(dir, *n)?),
-            Op::Swallow(n) => {
-                acc = mix(acc, catch_unwind(|| node(dir, *n)).unwrap_or(Ok(701)).unwrap_or(700));
+            Op::Swallow(n) => acc = mix(acc, swallow(dir, *n)),
+            Op::SwallowEach(nodes) => {
+                acc = fleche::par_map(nodes, |n| swallow(dir, *n)).into_iter().fold(acc, mix);
             }
+            Op::View(n) => acc = mix(acc, node::view(dir, *n)?.to_native()),
             Op::FailIf(by) if acc.is_multiple_of(*by) => return Err(format!("node {n} fails")),
             Op::PanicIf(by) if acc.is_multiple_of(*by) => {
                 std::panic::resume_unwind(Box::new("panic of the program"))
@@ -132,6 +145,13 @@ fn node(dir: &Path, n: usize) -> Result<u64, String> {
         }
     }
     Ok(acc % modulus)
+}
+
+fn swallow(dir: &Path, n: usize) -> u64 {
+    // Every other one as a view: that is another way through the engine.
+    let call =
+        || if n.is_multiple_of(2) { node(dir, n) } else { node::view(dir, n).map(|value| value.to_native()) };
+    catch_unwind(call).unwrap_or(Ok(701)).unwrap_or(700)
 }
 
 /// What a node comes to.
@@ -182,6 +202,24 @@ impl Model<'_> {
             }
         };
         for op in ops {
+            let swallowing = match &op {
+                Op::Swallow(n) => vec![*n],
+                Op::SwallowEach(nodes) => nodes.clone(),
+                _ => Vec::new(),
+            };
+            for n in swallowing {
+                let (outcome, whole) = self.evaluate(n);
+                // What swallowed a failure is not kept, and neither is what called it.
+                trace = trace.filter(|_| whole.is_some());
+                acc = match outcome {
+                    Outcome::Value(value) => {
+                        note(&mut trace, Observed::Node(n, value));
+                        mix(acc, value)
+                    }
+                    Outcome::Failed(_) => mix(acc, 700),
+                    Outcome::Panicked => mix(acc, 701),
+                };
+            }
             let calls = match op {
                 Op::Read(_) | Op::ReadChosen => {
                     let n = if let Op::Read(n) = op { n } else { chosen(acc) };
@@ -213,25 +251,14 @@ impl Model<'_> {
                     return (Outcome::Failed(format!("node {n} fails")), None);
                 }
                 Op::PanicIf(by) if acc.is_multiple_of(by) => return (Outcome::Panicked, None),
-                Op::FailIf(_) | Op::PanicIf(_) => continue,
+                Op::FailIf(_) | Op::PanicIf(_) | Op::Swallow(_) | Op::SwallowEach(_) => continue,
                 Op::CallIfEven(_) if acc % 2 == 1 => continue,
-                Op::Swallow(n) => {
-                    match self.evaluate(n).0 {
-                        Outcome::Value(value) => {
-                            note(&mut trace, Observed::Node(n, value));
-                            acc = mix(acc, value);
-                        }
-                        failure => {
-                            trace = None;
-                            acc = mix(acc, if failure == Outcome::Panicked { 701 } else { 700 });
-                        }
-                    }
-                    continue;
-                }
-                Op::Call(n) | Op::CallIfEven(n) => vec![n],
+                Op::Call(n) | Op::CallIfEven(n) | Op::View(n) => vec![n],
                 Op::FanOut(nodes) => nodes,
             };
-            let outcomes: Vec<Outcome> = calls.iter().map(|n| self.evaluate(*n).0).collect();
+            let evaluated: Vec<Evaluated> = calls.iter().map(|n| self.evaluate(*n)).collect();
+            trace = trace.filter(|_| evaluated.iter().all(|(_, whole)| whole.is_some()));
+            let outcomes: Vec<Outcome> = evaluated.into_iter().map(|(outcome, _)| outcome).collect();
             // All branches of a fan-out run; a panic goes before a failure.
             if outcomes.contains(&Outcome::Panicked) {
                 return (Outcome::Panicked, None);
@@ -265,7 +292,9 @@ impl Model<'_> {
             Observed::Exists(n, exists) => self.files[*n].is_some() == *exists,
             Observed::Names(names) => self.names() == *names,
             Observed::Contents(contents) => self.contents() == *contents,
-            Observed::Node(n, value) => self.evaluate(*n).0 == Outcome::Value(*value),
+            Observed::Node(n, value) => {
+                matches!(self.evaluate(*n), (Outcome::Value(today), Some(_)) if today == *value)
+            }
         })
     }
 }
@@ -322,6 +351,22 @@ impl Bench {
         });
     }
 
+    /// What is recorded of the node's run is this, in this order.
+    fn assert_recorded(&self, n: usize, trace: &[Observed]) {
+        let record = self.cache.store().unwrap().newest(&node::digest(self.dir.path(), n)).unwrap().unwrap();
+        let is = |edge: &fleche::Edge, observed: &Observed| match (&edge.dependency, observed) {
+            (Dependency::Call(call), Observed::Node(n, _)) => *call == node::digest(self.dir.path(), *n),
+            (Dependency::Input { name, .. }, Observed::File(n, _)) if *n < NAMED => {
+                name.ends_with(format!("f{n}").as_bytes())
+            }
+            (Dependency::Input { .. }, Observed::Node(..)) | (Dependency::Call(_), _) => false,
+            (Dependency::Input { .. }, _) => true,
+        };
+        let same = record.trace.len() == trace.len()
+            && record.trace.iter().zip(trace).all(|(edge, own)| is(edge, own));
+        assert!(same, "the trace of node {n} is {:?}, and not {trace:?}", record.trace);
+    }
+
     fn outcome(result: std::thread::Result<Result<u64, String>>) -> Outcome {
         match result {
             Ok(Ok(value)) => Outcome::Value(value),
@@ -338,13 +383,18 @@ impl Drop for Bench {
     }
 }
 
+/// How many steps there were, in all programs.
+static STEPS: AtomicU64 = AtomicU64::new(0);
+
 fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<usize>) {
     let mut bench = Bench::new(program, on_disk, least_cover);
     let dir = bench.dir.path().to_path_buf();
     let mut files = [None; FILES];
     let mut recorded: HashMap<usize, Vec<Vec<Observed>>> = HashMap::new();
     for step in steps {
+        STEPS.fetch_add(1, Ordering::Relaxed);
         let last = program.nodes.len() - 1;
+        let mut beside = None;
         let (asked, forced) = match step {
             Step::Write(NAMED, byte) | Step::Replace(NAMED, byte) => {
                 bench.input.set(Some(*byte)).unwrap();
@@ -392,6 +442,14 @@ fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<u
                 bench.restart();
                 (last, false)
             }
+            Step::Collect => {
+                bench.cache.store().unwrap().gc(&fleche_store::GcOptions::default()).unwrap();
+                (last, false)
+            }
+            Step::AskBoth(a, b) => {
+                beside = Some(b % program.nodes.len());
+                (a % program.nodes.len(), false)
+            }
             Step::Evict(n) => {
                 let n = n % program.nodes.len();
                 bench.cache.store().unwrap().evict_call(&node::digest(&dir, n)).unwrap();
@@ -404,8 +462,23 @@ fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<u
         };
         bench.ran.lock().unwrap().clear();
         let call = || if forced { node::rerun(&dir, asked) } else { node(&dir, asked) };
-        let outcome = Bench::outcome(catch_unwind(AssertUnwindSafe(call)));
         let mut model = Model { program, files, done: HashMap::new() };
+        let outcome = if let Some(beside) = beside {
+            let both = Barrier::new(2);
+            let (outcome, other) = std::thread::scope(|threads| {
+                let other = threads.spawn(|| {
+                    let _scope = fleche::cache(&bench.cache).unwrap();
+                    both.wait();
+                    Bench::outcome(catch_unwind(AssertUnwindSafe(|| node(&dir, beside))))
+                });
+                both.wait();
+                (Bench::outcome(catch_unwind(AssertUnwindSafe(call))), other.join().unwrap())
+            });
+            assert_eq!(other, model.evaluate(beside).0, "on another thread after {step:?}");
+            outcome
+        } else {
+            Bench::outcome(catch_unwind(AssertUnwindSafe(call)))
+        };
         assert_eq!(outcome, model.evaluate(asked).0, "after {step:?}");
         let mut ran = std::mem::take(&mut *bench.ran.lock().unwrap());
         ran.sort_unstable();
@@ -421,6 +494,7 @@ fn check(program: &Program, steps: &[Step], on_disk: bool, least_cover: Option<u
                 assert!(held.is_none(), "node {n} ran after {step:?} although {held:?} holds");
             }
             let trace = model.evaluate(n).1.expect("what is kept has a trace");
+            bench.assert_recorded(n, &trace);
             traces.retain(|other| *other != trace);
             traces.push(trace);
         }
@@ -444,6 +518,8 @@ fn ops(below: usize) -> impl Strategy<Value = Vec<Op>> {
             2 => (0..below).prop_map(Op::CallIfEven),
             2 => (0..below).prop_map(Op::Swallow),
             1 => prop::collection::vec(0..below, 2..4).prop_map(Op::FanOut),
+            1 => prop::collection::vec(0..below, 2..4).prop_map(Op::SwallowEach),
+            1 => (0..below).prop_map(Op::View),
         ];
         prop_oneof![3 => read.boxed(), 6 => call.boxed(), 1 => rare.boxed()].boxed()
     };
@@ -468,6 +544,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8_usize).prop_map(Step::Rerun),
         2 => Just(Step::Restart),
         1 => (0..8_usize).prop_map(Step::Evict),
+        1 => Just(Step::Collect),
+        1 => (0..8_usize, 0..8_usize).prop_map(|(a, b)| Step::AskBoth(a, b)),
     ]
 }
 
@@ -475,17 +553,19 @@ fn cases() -> u32 {
     std::env::var("FLECHE_ORACLE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn incremental_equals_from_scratch(
-        program in program(),
-        steps in prop::collection::vec(step(), 1..40),
-        on_disk: bool,
-        least_cover in prop_oneof![Just(None), (0..4_usize).prop_map(Some)],
-    ) {
+#[test]
+fn incremental_equals_from_scratch() {
+    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
+    let least_cover = prop_oneof![Just(None), (0..4_usize).prop_map(Some)];
+    let run = (program(), prop::collection::vec(step(), 1..40), any::<bool>(), least_cover, 0..4_usize);
+    let result = TestRunner::new(config).run(&run, |(program, steps, on_disk, least_cover, threads)| {
+        fleche::private::set_spare_threads(threads);
         check(&program, &steps, on_disk, least_cover);
+        Ok(())
+    });
+    println!("{} programs, {} steps", cases(), STEPS.load(Ordering::Relaxed));
+    if let Err(found) = result {
+        panic!("{found}");
     }
 }
 
