@@ -206,9 +206,17 @@ impl Cache {
     ///
     /// If the store cannot be read.
     pub fn inputs_at(&self, path: impl AsRef<Path>) -> Result<Vec<Dependency>> {
-        self.store().map_or(Ok(Vec::new()), |store| {
-            recorded::inputs_at(store, self.files().root(), &input::whole(path.as_ref()))
-        })
+        self.inputs_at_any([path])
+    }
+
+    /// Like [`Cache::inputs_at`], of several paths at once, with one pass over the records.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub fn inputs_at_any(&self, paths: impl IntoIterator<Item: AsRef<Path>>) -> Result<Vec<Dependency>> {
+        let paths = paths.into_iter().map(|path| input::whole(path.as_ref()));
+        self.store().map_or(Ok(Vec::new()), |store| recorded::inputs_at(store, self.files().root(), paths))
     }
 
     /// Makes a call run when it is next asked for, whatever its records say; its callers then go by what it makes.

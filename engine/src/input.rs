@@ -13,6 +13,7 @@ use foldhash::HashMap;
 use parking_lot::RwLock;
 
 use crate::files::Found;
+use crate::recorded::Paths;
 use crate::system::Kind;
 use crate::tree::selection::{self, Rule, Selection};
 
@@ -101,13 +102,20 @@ impl Input {
         }
     }
 
-    /// Whether the path is part of it, or lies above all of it. Unlike [`Input::is_touched_by`] it asks what there is.
-    pub(crate) fn covers(&self, path: &Path, is_directory: bool) -> bool {
-        match self {
-            Self::Tree(selection) => selection.base.starts_with(path) || selection.holds(path, is_directory),
-            Self::Entry(entry) => entry.starts_with(path) || path.starts_with(entry),
-            _ => self.path().is_some_and(|own| own.starts_with(path)),
-        }
+    /// Whether one of the paths is part of it, or lies above all of it. Unlike [`Input::is_touched_by`] it asks what there
+    /// is.
+    pub(crate) fn covers_any(&self, paths: &Paths) -> bool {
+        let Some(own) = self.path() else { return false };
+        // Paths are in order of their names, so that those below one follow it.
+        let mut below = paths.range(own.to_path_buf()..).take_while(|(path, _)| path.starts_with(own));
+        own.ancestors().any(|above| paths.contains_key(above))
+            || match self {
+                Self::Tree(selection) => {
+                    below.any(|(path, is_directory)| selection.holds(path, *is_directory))
+                }
+                Self::Entry(_) => below.next().is_some(),
+                _ => false,
+            }
     }
 
     /// The path that it is about.

@@ -13,6 +13,7 @@ use crate::arguments::{Drawing, Format};
 use crate::console::{Console, FAINT};
 use crate::diagnostic::Diagnostic;
 use crate::host::Exit;
+use crate::produced::Produced;
 use crate::project::{DEFAULT_CACHE, Project};
 
 /// The cache in this directory; or the project's; or, where there is no manifest, the nearest one.
@@ -77,15 +78,36 @@ pub fn why(session: &Session<'_>, prefix: &str, directory: Option<&Path>, format
     Ok(Exit::Done)
 }
 
-/// What depends on a file, directly or through others. A relative path goes by the session's directory.
+/// What depends on a file, directly, through other calls, or through files that tasks make. A relative path goes by the
+/// session's directory.
 pub fn depending_on(
     session: &Session<'_>,
     cache: &Cache,
     store: &Store,
     file: &Path,
 ) -> std::result::Result<Graph, Vec<Diagnostic>> {
-    let inputs = cache.inputs_at(session.directory.join(file)).map_err(|error| unreadable(&error))?;
-    Recorded::of(store).dependents(inputs).map_err(|error| unreadable(&error))
+    let _scope = enter(cache)?;
+    let recorded = Recorded::of(store);
+    let (mut inputs, mut met, mut asked) = (Vec::new(), HashSet::new(), HashSet::new());
+    let mut paths = vec![session.directory.join(file)];
+    loop {
+        let before = inputs.len();
+        let at = cache.inputs_at_any(&paths).map_err(|error| unreadable(&error))?;
+        inputs.extend(at.into_iter().filter(|input| met.insert(input.id())));
+        let graph = recorded.dependents(inputs.clone()).map_err(|error| unreadable(&error))?;
+        if inputs.len() == before {
+            return Ok(graph);
+        }
+        let calls = graph.calls().map(|call| call.id).filter(|call| asked.insert(*call));
+        paths = calls.flat_map(|call| made(store, call)).map(|path| cache.root().join(path)).collect();
+    }
+}
+
+/// What the newest run of a task made, if the call is one.
+fn made(store: &Store, call: CallId) -> Vec<String> {
+    let newest = store.newest(&call).ok().flatten();
+    let produced = newest.and_then(|record| fleche::dynamic::result_of::<Produced>(&record));
+    produced.into_iter().flat_map(|produced| produced.entries).map(|entry| entry.path).collect()
 }
 
 /// `fleche graph --calls DIGEST` and `--depends-on FILE`.

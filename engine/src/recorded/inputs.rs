@@ -1,10 +1,11 @@
-//! Which recorded inputs a path is part of.
+//! Which recorded inputs some paths are part of.
 //!
 //! A file that was read is found by its name; a walk or a glob only by what it says of the path, so that all records are
 //! read. None may be left out that the path belongs to; one too many is better.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fleche_store::{Dependency, DependencyId, Store};
 use foldhash::{HashSet, HashSetExt};
@@ -12,17 +13,29 @@ use foldhash::{HashSet, HashSetExt};
 use crate::error::Result;
 use crate::input::Input;
 
-/// The inputs of a store's records that `path` (absolute) is part of, in no particular order.
-pub(crate) fn inputs_at(store: &Store, root: &Path, path: &Path) -> Result<Vec<Dependency>> {
-    let path = as_traces_have_it(root, path);
-    let is_directory = path.is_dir();
+/// Some paths, and whether each is a directory.
+pub(crate) type Paths = BTreeMap<PathBuf, bool>;
+
+/// The inputs of a store's records that one of the `paths` (absolute) is part of, in no particular order.
+pub(crate) fn inputs_at(
+    store: &Store,
+    root: &Path,
+    paths: impl Iterator<Item = PathBuf>,
+) -> Result<Vec<Dependency>> {
+    let paths: Paths = paths
+        .map(|path| {
+            let path = as_traces_have_it(root, &path);
+            let is_directory = path.is_dir();
+            (path, is_directory)
+        })
+        .collect();
     let mut seen: HashSet<DependencyId> = HashSet::new();
     let mut inputs = Vec::new();
     store.for_each_record(&mut |record| {
         for edge in &record.trace {
             if let Dependency::Input { kind, name } = &edge.dependency
                 && seen.insert(edge.dependency.id())
-                && Input::parse(root, *kind, name).is_some_and(|input| input.covers(&path, is_directory))
+                && Input::parse(root, *kind, name).is_some_and(|input| input.covers_any(&paths))
             {
                 inputs.push(edge.dependency.clone());
             }
@@ -34,7 +47,7 @@ pub(crate) fn inputs_at(store: &Store, root: &Path, path: &Path) -> Result<Vec<D
 
 /// Traces name what lies below the root relative to it, and the root is known without links. The last name stays: it
 /// may be that of a link which was read.
-fn as_traces_have_it(root: &Path, path: &Path) -> std::path::PathBuf {
+fn as_traces_have_it(root: &Path, path: &Path) -> PathBuf {
     if path == root || path.canonicalize().is_ok_and(|real| real == root) {
         return root.to_path_buf();
     }

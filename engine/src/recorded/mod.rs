@@ -53,7 +53,7 @@ use fleche_store::{CallId, Dependency, DependencyId, Digest, Record, Store, Valu
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 pub use self::graph::{Graph, Path};
-pub(crate) use self::inputs::inputs_at;
+pub(crate) use self::inputs::{Paths, inputs_at};
 use crate::error::Result;
 use crate::{input, restore};
 
