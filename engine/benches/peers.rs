@@ -1,14 +1,8 @@
-//! `cargo bench -p fleche --bench peers`: measures the engine against engines of its kind, in one run.
-//!
-//! They (salsa with its persistence, picante, qbice) take minutes to build, so they live in a package outside of the
-//! workspace, `benches/peers`, that nobody builds who does not measure. This starts it.
+//! `cargo bench -p fleche --bench peers`: measures the engine against engines of its kind (salsa with its persistence,
+//! picante, qbice), in one run.
+
+mod outside;
 
 fn main() {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/Cargo.toml");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .args(["run", "--release", "--quiet", "--manifest-path", manifest])
-        .status()
-        .expect("cargo runs");
-    std::process::exit(status.code().unwrap_or(1));
+    outside::run("peers");
 }

@@ -74,8 +74,8 @@ struct Inner {
     least_image: AtomicUsize,
 }
 
-/// The count of a cache whose graph may hold what others overruled.
-const OTHERS: u64 = u64::MAX;
+/// The count of a cache that leaves no image: its graph may hold what others overruled, or there is nowhere to leave one.
+const NO_IMAGE: u64 = u64::MAX;
 
 /// Tells the stores of what was forced.
 pub(crate) fn tell_forced() {
@@ -86,7 +86,7 @@ impl Drop for Inner {
     /// Leaves an image of the graph to the next process, if that is worth it.
     fn drop(&mut self) {
         let overruled = *self.overruled.get_mut();
-        let Some(store) = self.store.as_ref().filter(|_| overruled != OTHERS && !*self.forced.get_mut())
+        let Some(store) = self.store.as_ref().filter(|_| overruled != NO_IMAGE && !*self.forced.get_mut())
         else {
             return;
         };
@@ -150,8 +150,9 @@ impl Cache {
     }
 
     fn of(store: Option<Store>, files: Files) -> Self {
-        // Before anything is read.
-        let overruled = store.as_ref().map_or(Ok(OTHERS), Store::overruled).unwrap_or(OTHERS);
+        // Before anything is read. What is in memory leaves nothing to later processes.
+        let on_disk = store.as_ref().filter(|store| store.dir().is_some());
+        let overruled = on_disk.map_or(Ok(NO_IMAGE), Store::overruled).unwrap_or(NO_IMAGE);
         let cache = Self(Arc::new(Inner {
             number: COUNT.fetch_add(1, Ordering::Relaxed),
             files,
@@ -304,7 +305,7 @@ impl Cache {
     }
 
     /// How many calls are remembered in memory before it is given back and they come from the store again.
-    /// By default four million; a call takes about a third of a kilobyte.
+    /// By default four million; a call takes about a kilobyte.
     pub fn set_node_budget(&self, calls: usize) {
         self.0.node_budget.store(calls, Ordering::Relaxed);
     }
@@ -329,8 +330,9 @@ impl Cache {
 
     /// What an earlier process left of its graph, once this graph has so many calls that it is worth a look.
     pub(crate) fn image(&self, calls: usize) -> Option<&Image> {
-        let least = self.0.least_image.load(Ordering::Relaxed).min(image::WORTH);
-        (calls >= least).then_some(())?;
+        if calls < image::WORTH.min(self.0.least_image.load(Ordering::Relaxed)) {
+            return None;
+        }
         self.0.image.get_or_init(|| Image::load(self.store()?)).as_ref()
     }
 
@@ -344,7 +346,7 @@ impl Cache {
             return;
         }
         let Some(count) = self.ask(Store::overrule) else { return };
-        let own = |before: u64| if before.checked_add(1) == Some(count) { count } else { OTHERS };
+        let own = |before: u64| if before.checked_add(1) == Some(count) { count } else { NO_IMAGE };
         let _ =
             self.0.overruled.fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| Some(own(before)));
     }

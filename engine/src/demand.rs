@@ -184,9 +184,9 @@ fn verify(
     newest: Option<Arc<Record>>,
     top: bool,
 ) -> Option<Hit> {
-    let known = place.graph.memo(node);
-    let known = known.or_else(|| import(place, call, || place.graph.memo(node)));
-    let known = known.filter(|memo| memo.key == key);
+    // Whoever has a record at hand has looked into the image before.
+    let from_image = || newest.is_none().then(|| import(place, call, || place.graph.memo(node)))?;
+    let known = place.graph.memo(node).or_else(from_image).filter(|memo| memo.key == key);
     if let Some(memo) = &known {
         match swept(place, node, call, key, effort, top) {
             Ok(Some(hit)) => return Some(hit),

@@ -134,7 +134,7 @@ pub(crate) struct Nodes {
     value_bytes: usize,
     /// Where the calls of the cache's image are here.
     places: Places,
-    /// So many calls came to be known otherwise than from the image, or came to be known anew.
+    /// How often something was entered that is not what was known of a call: what an image would have to tell.
     news: usize,
 }
 

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 
-use fleche_store::{CallId, CallKey, Digest, Store, Stored, ValueDigest};
+use fleche_store::{CallId, CallKey, Digest, Store, Stored, TypeFingerprint, ValueDigest};
 
 use crate::fingerprint;
 use crate::input::InputId;
@@ -70,7 +70,7 @@ struct Known {
 }
 
 /// Stands for all that a function's keys are made of but the calls.
-fn material(definition: &Definition) -> Option<(CallKey, fleche_store::TypeFingerprint)> {
+fn material(definition: &Definition) -> Option<(CallKey, TypeFingerprint)> {
     let fingerprint = (definition.fingerprint?)();
     let nobody = CallId::new(Digest::from_bytes([0; 32]));
     Some((definition.key(nobody, fingerprint), fingerprint))
@@ -96,7 +96,7 @@ fn name() -> Option<Digest> {
 pub(crate) struct Image {
     tables: View<Tables>,
     /// The functions that this program has with the same code, by place.
-    functions: Vec<Option<(&'static Definition, fleche_store::TypeFingerprint)>>,
+    functions: Vec<Option<(&'static Definition, TypeFingerprint)>>,
 }
 
 impl fmt::Debug for Image {
@@ -206,7 +206,7 @@ impl Image {
 #[derive(Default)]
 pub(crate) struct Maker {
     tables: Tables,
-    functions: foldhash::HashMap<*const Definition, Option<(u32, fleche_store::TypeFingerprint)>>,
+    functions: foldhash::HashMap<*const Definition, Option<(u32, TypeFingerprint)>>,
     inputs: foldhash::HashMap<(InputId, Digest), u32>,
 }
 
@@ -215,10 +215,7 @@ pub(crate) struct TooMany;
 
 impl Maker {
     /// Enters a function; `None` if this program does not find it by its name, or a call of it has keys of its own.
-    pub(crate) fn function(
-        &mut self,
-        definition: &'static Definition,
-    ) -> Option<(u32, fleche_store::TypeFingerprint)> {
+    pub(crate) fn function(&mut self, definition: &'static Definition) -> Option<(u32, TypeFingerprint)> {
         let next = u32::try_from(self.tables.functions.len()).ok()?;
         *self.functions.entry(definition).or_insert_with(|| {
             let name = (definition.full_name)();
@@ -294,7 +291,6 @@ impl Maker {
 
 #[cfg(test)]
 mod tests {
-    use fleche_store::TypeFingerprint;
     use proptest::prelude::*;
 
     use super::*;

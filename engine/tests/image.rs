@@ -48,6 +48,14 @@ impl Project {
         (sum(self.dir(), 3), cache.stats().ran - before)
     }
 
+    /// Forces a run of a `leaf` in that process, which comes to something else by chance.
+    fn force(&self, cache: &Cache, n: u64) {
+        let _scope = fleche::cache(cache).unwrap();
+        CHANCE.store(5, Ordering::Relaxed);
+        assert_eq!(leaf::rerun(self.dir(), n), 5);
+        CHANCE.store(0, Ordering::Relaxed);
+    }
+
     fn images(&self) -> Vec<Vec<u8>> {
         let files = std::fs::read_dir(self.dir().join(".fleche/v1/asides")).unwrap();
         files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
@@ -108,13 +116,8 @@ fn a_forced_run_is_not_undone_by_an_older_image() {
         if older {
             first = None;
         }
-        CHANCE.store(5, Ordering::Relaxed);
-        let other = project.open();
-        let scope = fleche::cache(&other).unwrap();
-        assert_eq!(leaf::rerun(project.dir(), 0), 5);
-        drop((scope, other));
+        project.force(&project.open(), 0);
         drop(first);
-        CHANCE.store(0, Ordering::Relaxed);
         assert_eq!(project.sum(&project.open()), (50, 1), "older: {older}");
     }
 }
@@ -158,9 +161,7 @@ fn what_the_process_knows_already_goes_before_the_image() {
     // From the image, which is at hand from here on.
     assert_eq!(leaf(project.dir(), 1), 0);
     assert_eq!(second.imported(), 1);
-    CHANCE.store(5, Ordering::Relaxed);
-    assert_eq!(leaf::rerun(project.dir(), 0), 5);
-    CHANCE.store(0, Ordering::Relaxed);
+    project.force(&second, 0);
     assert_eq!(sum(project.dir(), 3), 50);
     drop(scope);
 }
@@ -171,13 +172,8 @@ fn a_process_that_missed_a_forced_run_leaves_no_image_whatever_it_forces_itself(
     let project = Project::new();
     let [first, second] = [project.open(), project.open()];
     assert_eq!(project.sum(&first), (0, 4));
-    for (cache, n) in [(&second, 0), (&first, 1)] {
-        let scope = fleche::cache(cache).unwrap();
-        CHANCE.store(5, Ordering::Relaxed);
-        assert_eq!(leaf::rerun(project.dir(), n), 5);
-        CHANCE.store(0, Ordering::Relaxed);
-        drop(scope);
-    }
+    project.force(&second, 0);
+    project.force(&first, 1);
     drop(second);
     drop(first);
     assert_eq!(project.sum(&project.open()), (100, 1));

@@ -45,23 +45,22 @@ pub(crate) fn overruled(layout: &Layout) -> io::Result<u64> {
 /// for that, the asides go instead; whoever would write another needs room as well.
 pub(crate) fn overrule(layout: &Layout) -> io::Result<u64> {
     let path = layout.overruled();
+    // Of several who find it missing each brings its name to the disk.
+    let new = fs::symlink_metadata(&path).is_err();
     let counted = layout::open_to_append(&path).and_then(|mut file| {
         file.write_all(&[0])?;
         layout::sync_data(&file, &path)?;
+        if new {
+            layout::sync_dir(&layout.root)?;
+        }
         Ok(file.metadata()?.len())
     });
     match counted {
-        Ok(count) => {
-            if count == 1 {
-                layout::sync_dir(&layout.root)?;
-            }
-            Ok(count)
-        }
         Err(e) if e.kind() == io::ErrorKind::StorageFull => {
             remove(layout, |_| true);
             overruled(layout)
         }
-        Err(e) => Err(e),
+        counted => counted,
     }
 }
 

@@ -91,15 +91,14 @@ pub fn depending_on(
     let (mut inputs, mut met, mut asked) = (Vec::new(), HashSet::new(), HashSet::new());
     let mut paths = vec![session.directory.join(file)];
     loop {
-        let before = inputs.len();
         let at = cache.inputs_at_any(&paths).map_err(|error| unreadable(&error))?;
         inputs.extend(at.into_iter().filter(|input| met.insert(input.id())));
         let graph = recorded.dependents(inputs.clone()).map_err(|error| unreadable(&error))?;
-        if inputs.len() == before {
-            return Ok(graph);
-        }
         let calls = graph.calls().map(|call| call.id).filter(|call| asked.insert(*call));
         paths = calls.flat_map(|call| made(store, call)).map(|path| cache.root().join(path)).collect();
+        if paths.is_empty() {
+            return Ok(graph);
+        }
     }
 }
 

@@ -66,15 +66,26 @@ pub(crate) struct Walked {
     met: Met,
 }
 
+impl Walked {
+    /// What a walk that goes on from here has so far.
+    fn copied(self: &Arc<Self>, world: &World) -> (Closure, Met) {
+        blank(world, self.closure.copied(self.clone()), self.met.clone())
+    }
+}
+
+/// With room for all nodes and names that there are by now, of which nothing is known.
+fn blank(world: &World, mut closure: Closure, mut met: Met) -> (Closure, Met) {
+    closure.reached.resize(world.nodes.len(), None);
+    met.called.resize(world.names.len(), None);
+    met.unknown.resize(world.names.len(), false);
+    (closure, met)
+}
+
 impl<'a> Walk<'a> {
     pub(crate) fn new(analysis: &'a mut Analysis, root: Option<NodeId>) -> Self {
-        let (nodes, names) = (analysis.world.nodes.len(), analysis.world.names.len());
         let (closure, met) = match analysis.base.clone().filter(|_| root.is_some()) {
-            Some(base) => (base.closure.copied(base.clone()), base.met.clone()),
-            None => (
-                Closure { reached: vec![None; nodes], ..Closure::default() },
-                Met { called: vec![None; names], unknown: vec![false; names], ..Met::default() },
-            ),
+            Some(base) => base.copied(&analysis.world),
+            None => blank(&analysis.world, Closure::default(), Met::default()),
         };
         Self {
             analysis,
@@ -139,15 +150,16 @@ impl<'a> Walk<'a> {
 
     /// Goes on as a copy of the core's walk, with what is known beyond that.
     fn join(&mut self, core: NodeId, from: NodeId, walked: &Arc<Walked>) {
-        let (closure, met) = (walked.closure.copied(walked.clone()), walked.met.clone());
+        let (closure, met) = walked.copied(&self.analysis.world);
         let mut old = std::mem::replace(&mut self.closure, closure);
         let old_met = std::mem::replace(&mut self.met, met);
-        let beyond = &walked.closure.reached;
-        old.own.retain(|node| beyond[*node].is_none());
+        // What was loaded since that walk is in none of its lists.
+        let is_beyond = |node: &NodeId| walked.closure.reached.get(*node).is_none_or(Option::is_none);
+        old.own.retain(is_beyond);
         for &node in &old.own {
             self.closure.reached[node] = old.reached[node];
         }
-        self.pending.retain(|node| beyond[*node].is_none());
+        self.pending.retain(is_beyond);
         if let Some(root) = self.root {
             self.closure.reached[root] = Some(root);
         }
@@ -165,11 +177,11 @@ impl<'a> Walk<'a> {
         }
         self.own_open.retain(|node| !walked.met.open.contains(node));
         self.met.open.extend(&self.own_open);
-        self.own_unknown.retain(|name| !walked.met.unknown[name.0 as usize]);
+        self.own_unknown.retain(|name| walked.met.unknown.get(name.0 as usize) != Some(&true));
         for name in &self.own_unknown {
             self.met.unknown[name.0 as usize] = true;
         }
-        self.own_called.retain(|name| walked.met.called[name.0 as usize].is_none());
+        self.own_called.retain(|name| walked.met.called.get(name.0 as usize).is_none_or(Option::is_none));
         for name in &self.own_called {
             self.met.called[name.0 as usize] = old_met.called[name.0 as usize];
         }
