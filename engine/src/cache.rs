@@ -322,6 +322,12 @@ impl Cache {
         self.0.least_image.store(calls, Ordering::Relaxed);
     }
 
+    /// How many calls are remembered in memory. For tests.
+    #[doc(hidden)]
+    pub fn known(&self) -> usize {
+        self.graph().len()
+    }
+
     /// How many calls came from the image that an earlier process left. For tests.
     #[doc(hidden)]
     pub fn imported(&self) -> usize {

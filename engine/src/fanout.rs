@@ -37,10 +37,9 @@ struct Permit;
 
 impl Permit {
     fn take() -> Option<Self> {
-        BUDGET
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1))
-            .is_ok()
-            .then_some(Self)
+        let taken = BUDGET.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        // Made only if one was taken: it gives one back when it is dropped.
+        taken.is_ok().then(|| Self)
     }
 }
 

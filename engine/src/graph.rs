@@ -13,6 +13,8 @@
 
 mod images;
 mod inputs;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

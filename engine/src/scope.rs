@@ -101,7 +101,11 @@ impl Drop for Scope {
         if !self.kept {
             let before = self.before.take();
             // Dropped outside the borrow: closing a cache may do work.
-            let _closed = thread::with(|thread| std::mem::replace(&mut thread.cache, before));
+            let _closed = thread::with(|thread| {
+                // A thread that idles keeps no graph in memory.
+                let graph = thread.forget_graph();
+                (graph, std::mem::replace(&mut thread.cache, before))
+            });
         }
     }
 }

@@ -168,6 +168,11 @@ impl Thread {
         graph.peek_short(bytes, revision.map(|revision| &**revision))
     }
 
+    /// The graph found last is not held any more; gives it, to be dropped where nothing is borrowed.
+    pub(crate) fn forget_graph(&mut self) -> Option<Arc<Graph>> {
+        self.graph.take().map(|(_, _, graph)| graph)
+    }
+
     /// The fingerprint of `T`, without asking what all threads share.
     pub(crate) fn fingerprint<T: Value>(&mut self) -> TypeFingerprint {
         let id = TypeId::of::<T>();

@@ -87,6 +87,84 @@ fn nested_fan_out_does_not_starve() {
 }
 
 #[test]
+fn many_items_within_items_are_all_done_and_leave_one_trace() {
+    #[fleche]
+    fn small(n: u64) -> u64 {
+        n + 1
+    }
+    #[fleche]
+    fn spread(items: u64) -> u64 {
+        let inner =
+            |outer: u64| fleche::par_map(0..100, |n| small((outer * 7 + n * 13) % 50)).into_iter().sum();
+        fleche::par_map(0..items / 100, |outer| -> u64 { inner(outer) }).into_iter().sum()
+    }
+    #[fleche]
+    fn in_turn(items: u64) -> u64 {
+        (0..items / 100).flat_map(|outer| (0..100).map(move |n| small((outer * 7 + n * 13) % 50))).sum()
+    }
+    let project = Project::quiet();
+    assert_eq!(spread(100_000), in_turn(100_000));
+    let store = project.cache.store().unwrap();
+    let trace = |call| store.newest(&call).unwrap().unwrap().trace.clone();
+    assert_eq!(trace(spread::digest(100_000)).len(), 50);
+    assert_eq!(trace(spread::digest(100_000)), trace(in_turn::digest(100_000)));
+}
+
+#[test]
+fn work_is_spread_as_long_as_there_are_threads_to_spare() {
+    // In a process of its own, where nobody else takes a thread.
+    const CHILD: &str = "FLECHE_TEST_FAN_OUT";
+    if std::env::var_os(CHILD).is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "work_is_spread_as_long_as_there_are_threads_to_spare"])
+            .env(CHILD, "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    let _project = Project::new();
+    fleche::private::set_spare_threads(2);
+    let threads = |items: u64| {
+        let here = || std::thread::current().id();
+        // Each waits until all threads are there, but not for ever.
+        let met = AtomicU64::new(0);
+        let wait = |_| {
+            met.fetch_add(1, Ordering::SeqCst);
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+            while met.load(Ordering::SeqCst) < items && std::time::Instant::now() < until {
+                std::thread::yield_now();
+            }
+            here()
+        };
+        fleche::par_map(0..items, wait).into_iter().collect::<std::collections::HashSet<_>>().len()
+    };
+    assert_eq!(threads(3), 3);
+    // They are given back, whatever becomes of the work.
+    std::panic::catch_unwind(|| fleche::par_map(0..3, |_| -> u64 { panic!("expected in this test") }))
+        .unwrap_err();
+    fleche::scope(|scope| drop(scope.spawn(|| ())));
+    assert_eq!(fleche::join(|| 1, || 2), (1, 2));
+    assert_eq!(threads(3), 3);
+    // There are never more, however often somebody asks.
+    let (at_work, most) = (AtomicU64::new(0), AtomicU64::new(0));
+    let work = |_| {
+        most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::yield_now();
+        at_work.fetch_sub(1, Ordering::SeqCst);
+    };
+    for _ in 0..10 {
+        fleche::par_map(0..10, |_| drop(fleche::par_map(0..10, work)));
+    }
+    assert!(most.load(Ordering::SeqCst) <= 3, "{most:?} at once");
+    fleche::private::set_spare_threads(0);
+    for _ in 0..3 {
+        let here = std::thread::current().id();
+        assert_eq!(fleche::par_map(0..3, |_| std::thread::current().id()), [here; 3]);
+    }
+}
+
+#[test]
 fn one_of_several_threads_runs_a_call_and_the_others_wait() {
     static RUNS: AtomicU64 = AtomicU64::new(0);
     #[fleche]
@@ -116,23 +194,32 @@ fn waiters_go_on_when_the_running_call_panics() {
     #[fleche]
     fn shaky(n: u64) -> u64 {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(RUNS.fetch_add(1, Ordering::SeqCst) > 0, "expected in this test");
+        assert!(RUNS.fetch_add(1, Ordering::SeqCst) > 0, "expected in this test {n}");
         n
     }
     let project = Project::new();
-    let results: Vec<bool> = std::thread::scope(|threads| {
-        let spawned: Vec<_> = (0..3)
-            .map(|_| {
-                let cache = project.cache.clone();
-                threads.spawn(move || {
-                    let _scope = fleche::cache(cache).unwrap();
-                    std::panic::catch_unwind(|| shaky(5)).is_ok()
+    #[fleche]
+    fn hopeless(n: u64) -> u64 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        panic!("hopeless {n}")
+    }
+    let results = |function: fn(u64) -> u64| -> Vec<Result<u64, String>> {
+        std::thread::scope(|threads| {
+            let spawned: Vec<_> = (0..3)
+                .map(|_| {
+                    let cache = project.cache.clone();
+                    threads.spawn(move || {
+                        let _scope = fleche::cache(cache).unwrap();
+                        std::panic::catch_unwind(|| function(5)).map_err(|panic| *panic.downcast().unwrap())
+                    })
                 })
-            })
-            .collect();
-        spawned.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert_eq!(results.iter().filter(|ok| !**ok).count(), 1);
+                .collect();
+            spawned.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    assert_eq!(results(shaky).iter().filter(|result| result.is_err()).count(), 1);
+    // Whoever waited comes to the same panic by itself.
+    assert_eq!(results(hopeless), [(); 3].map(|()| Err("hopeless 5".into())));
 }
 
 #[test]

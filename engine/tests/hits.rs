@@ -60,6 +60,52 @@ fn a_new_process_hits_and_a_revert_hits() {
 }
 
 #[test]
+fn functions_with_equal_arguments_are_told_apart() {
+    #[fleche]
+    fn width<T>(n: u64) -> u64 {
+        n + size_of::<T>() as u64
+    }
+    #[fleche]
+    fn plus(n: u64) -> u64 {
+        n + 200
+    }
+    mod other {
+        #[fleche::fleche]
+        pub(super) fn plus(n: u64) -> u64 {
+            n + 100
+        }
+    }
+    let _project = Project::new();
+    for _ in ["run", "known", "known"] {
+        assert_eq!((plus(1), other::plus(1), width::<u8>(1), width::<u32>(1)), (201, 101, 2, 5));
+    }
+}
+
+#[test]
+fn what_one_cache_knows_hides_nothing_from_another() {
+    #[fleche]
+    fn inner(n: u64) -> u64 {
+        n + 1
+    }
+    #[fleche]
+    fn outer(n: u64) -> u64 {
+        inner(n) * 2
+    }
+    let (first, mut second) = (Project::new(), Project::new());
+    let under = |cache: &fleche::Cache| {
+        let _scope = fleche::cache(cache).unwrap();
+        assert_eq!((inner(1), outer(1), outer(1)), (2, 4, 4));
+    };
+    under(&first.cache);
+    under(&second.cache);
+    assert_eq!((first.cache.stats().ran, second.cache.stats().ran), (2, 2));
+    second.restart();
+    under(&second.cache);
+    under(&first.cache);
+    assert_eq!((first.cache.stats().ran, second.cache.stats().ran), (2, 0), "each was stored in both");
+}
+
+#[test]
 fn an_unchanged_nested_result_cuts_off() {
     let mut project = Project::new();
     let paths = vec![project.write("a", "one two"), project.write("b", "three")];
