@@ -260,9 +260,9 @@ fn unquote(literal: &str) -> String {
 }
 
 /// Operators of two and three characters, longest first.
-const OPERATORS: [&str; 26] = [
+const OPERATORS: [&str; 25] = [
     "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=",
-    "%=", "^=", "&=", "|=", "<<", ">>", "..", "<-", "?.",
+    "%=", "^=", "&=", "|=", "<<", ">>", "..", "<-",
 ];
 
 struct Lexer<'a> {
@@ -530,6 +530,7 @@ mod tests {
             ]
         );
         assert_eq!(words("r#type r#\"x\"#"), ["r#type", "r#\"x\"#"]);
+        assert_eq!(words("a?.b"), ["a", "?", ".", "b"]);
     }
 
     #[test]

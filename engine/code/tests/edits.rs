@@ -89,6 +89,48 @@ impl C { fn size(&self) -> u32 { 8000 } fn new() -> u32 { 9000 } }
 }
 
 #[test]
+fn a_call_counts_whatever_stands_around_it() {
+    let text = r#"
+//- src/lib.rs
+struct A(u32);
+impl A {
+    fn m1(&self) -> Option<u32> { Some(1) } fn m2(&self) -> u32 { 2 } fn m3(&self) -> u32 { 3 }
+    fn m4(&self) -> u32 { 4 } fn m5(&self) -> u32 { 5 } fn m6(&self) -> u32 { 6 } fn m7(&self) -> u32 { 7 }
+    fn m8(&self) -> u32 { 8 } fn m9(&self) -> bool { 9 > 8 }
+    fn n1() -> u32 { 11 } fn n2() -> u32 { 12 } fn n3() -> u32 { 13 }
+}
+trait More { fn x1(&self) -> u32 { 21 } fn x2(&self) -> u32 { 22 } }
+impl More for u32 {} impl More for str {}
+fn a() -> Option<A> { None }
+#[fleche] fn f(list: Vec<A>, pair: (A, u32)) -> Option<u32> {
+    let mut sum = a()?.m1()?.x1(); sum += "a".x2() + 1.x1() - list[0].m2();
+    sum *= pair.0.m3() << (&list[1]).m4(); sum |= { a()? }.m5();
+    for _ in 0..a()?.m6() {} for _ in 0..=list[0].m7() {}
+    if sum > 0 && !list[0].m9() || sum<-1_i32 as u32 { return Some(vec![a()?][0].m8()) }
+    let of: Option<A>=None; sum = if sum>=A::n1() { <A>::n2() } else { sum >>A::n3() };
+    Some(sum)
+}
+"#;
+    let all = [
+        ("behind ?", "Some(1)", "Some(111)"),
+        ("of what ? gave, behind ?", "{ 21 }", "{ 2121 }"),
+        ("of a text", "{ 22 }", "{ 2222 }"),
+        ("of an element", "{ 2 }", "{ 222 }"),
+        ("of a field of a tuple", "{ 3 }", "{ 333 }"),
+        ("of what parentheses hold", "{ 4 }", "{ 444 }"),
+        ("of a block", "{ 5 }", "{ 555 }"),
+        ("behind ? in a range", "{ 6 }", "{ 666 }"),
+        ("in a closed range", "{ 7 }", "{ 777 }"),
+        ("of an element of a macro's", "{ 8 }", "{ 888 }"),
+        ("negated", "{ 9 > 8 }", "{ 9 > 9 }"),
+        ("behind an operator", "{ 11 }", "{ 1111 }"),
+        ("of a type in angles", "{ 12 }", "{ 1212 }"),
+        ("behind a shift", "{ 13 }", "{ 1313 }"),
+    ];
+    check("around", text, &all.map(|(what, old, new)| (what, old, new, Moves)));
+}
+
+#[test]
 fn calls_without_a_name() {
     let text = r#"
 //- src/lib.rs
