@@ -218,7 +218,7 @@ impl Subject<'_> {
             }
             None => false,
         };
-        let (forced, rerun) = thread::with(|thread| match (&thread.rerun, mode) {
+        let (mut forced, rerun) = thread::with(|thread| match (&thread.rerun, mode) {
             (Some(reruns), _) => (!reruns.lock().has(&id), None),
             (None, Mode::Rerun) => {
                 thread.rerun = Some(Arc::default());
@@ -227,8 +227,15 @@ impl Subject<'_> {
             (None, Mode::Ask) => (false, None),
         });
         // A call met again while its own old trace is verified must show what today's program makes of it.
-        let flight = if forced || running {
-            demand::claim(&place, id)
+        let mut claimed = None;
+        if forced || running {
+            let flight = demand::claim(&place, id);
+            // Another branch of the rerun may have run it while this one waited.
+            forced &= !thread::with(|thread| thread.rerun.as_ref().is_some_and(|ran| ran.lock().has(&id)));
+            claimed = (forced || running).then_some(flight);
+        }
+        let flight = if let Some(flight) = claimed {
+            flight
         } else {
             match demand::demand(&place, node, id, self.key, Effort::Run) {
                 Demand::Stale(flight) => {
