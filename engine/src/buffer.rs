@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 /// So many bytes need no allocation.
-const INLINE: usize = 160;
+const INLINE: usize = 256;
 
 /// Bytes that are only ever added to.
 pub(crate) struct Buffer {
@@ -30,6 +30,24 @@ impl Buffer {
         } else {
             self.spill(bytes);
         }
+    }
+
+    /// Room for `N` bytes behind what was added, if there is so much without an allocation; see [`Buffer::grow`].
+    #[inline]
+    pub(crate) fn room<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.inline[self.length..].first_chunk_mut().filter(|_| self.spilled.is_empty())
+    }
+
+    /// Adds so many of the bytes that were written into the [room](Buffer::room).
+    #[inline]
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        self.length = (self.length + bytes).min(INLINE);
+    }
+
+    /// Replaces a byte that was added.
+    pub(crate) fn set(&mut self, at: usize, byte: u8) {
+        let bytes = if self.spilled.is_empty() { &mut self.inline[..self.length] } else { &mut self.spilled };
+        bytes[at] = byte;
     }
 
     #[cold]
@@ -62,13 +80,21 @@ mod tests {
 
     #[test]
     fn it_holds_what_was_added_however_much() {
-        for step in [1, 7, 159, 160, 161, 500] {
+        for step in [1, 7, 255, 256, 257, 500] {
             let mut buffer = Buffer::new();
             let mut plain = Vec::new();
             for round in 0..5_u8 {
                 let bytes = vec![round; step];
-                buffer.extend(&bytes);
+                match buffer.room::<8>() {
+                    Some(room) if step < 8 => {
+                        room[..step].fill(round);
+                        buffer.grow(step);
+                    }
+                    _ => buffer.extend(&bytes),
+                }
                 plain.extend_from_slice(&bytes);
+                buffer.set(usize::from(round), 77);
+                plain[usize::from(round)] = 77;
                 assert_eq!(*buffer, *plain, "{step}");
             }
         }

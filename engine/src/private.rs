@@ -7,7 +7,8 @@ pub use serde;
 
 use std::borrow::Cow;
 
-use fleche_store::{CallId, Digest, ValueDigest, canonical};
+use fleche_store::canonical::{self, Encoded};
+use fleche_store::{CallId, Digest, ValueDigest};
 use smallvec::SmallVec;
 
 pub use crate::call::{Lookup, Miss};
@@ -80,24 +81,39 @@ impl Call {
 
     /// Adds the next argument that counts.
     pub fn argument<T: serde::Serialize + ?Sized>(&mut self, argument: &T) {
-        match canonical::encode(argument) {
-            Ok(encoding) => {
-                let long = if let Some(short) = encoding.short() {
-                    self.bytes.extend(&[0]);
-                    self.bytes.extend(short);
-                    false
-                } else {
-                    self.bytes.extend(&[1]);
-                    self.bytes.extend(encoding.digest().digest().as_bytes());
-                    true
-                };
-                self.ends.push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), long));
+        let at = self.bytes.len();
+        self.bytes.extend(&[0]);
+        // Written where it belongs, if there is room.
+        let mut apart = None;
+        let space = match self.bytes.room() {
+            Some(room) => room,
+            None => apart.insert([0; canonical::INLINE]),
+        };
+        let written = canonical::encode(argument, space).map(|encoded| match encoded {
+            Encoded::Short(bytes) => Ok(bytes.len()),
+            Encoded::Long(digest) => Err(digest),
+        });
+        let long = match (written, &apart) {
+            (Ok(Ok(length)), None) => {
+                self.bytes.grow(length);
+                false
             }
-            Err(error) => {
+            (Ok(Ok(length)), Some(apart)) => {
+                self.bytes.extend(&apart[..length]);
+                false
+            }
+            (Ok(Err(digest)), _) => {
+                self.bytes.set(at, 1);
+                self.bytes.extend(digest.as_bytes());
+                true
+            }
+            (Err(error), _) => {
                 self.undigested = true;
                 tracing::warn!(function = self.function, %error, "an argument cannot be digested; not cached");
+                return;
             }
-        }
+        };
+        self.ends.push((u32::try_from(self.bytes.len()).unwrap_or(u32::MAX), long));
     }
 
     fn digests(&self) -> SmallVec<[ValueDigest; 4]> {
@@ -150,7 +166,7 @@ impl Call {
     }
 
     /// Answers from a record, or says that the body must run.
-    pub fn lookup<O: Outcome>(self) -> Lookup<O> {
+    pub fn lookup<O: Outcome>(&self) -> Lookup<O> {
         match self.look_up_view::<O>() {
             Lookup::Hit(view) => match view.to_owned() {
                 Some(value) => Lookup::Hit(O::from_value(value)),
@@ -161,14 +177,14 @@ impl Call {
     }
 
     /// Answers from a record with the archived form, or says that the body must run.
-    pub fn lookup_view<O: Outcome>(self) -> Lookup<O::View> {
+    pub fn lookup_view<O: Outcome>(&self) -> Lookup<O::View> {
         match self.look_up_view::<O>() {
             Lookup::Hit(view) => Lookup::Hit(O::from_view(view)),
             Lookup::Miss(miss) => Lookup::Miss(miss),
         }
     }
 
-    fn look_up_view<O: Outcome>(self) -> Lookup<View<O::Value>> {
+    fn look_up_view<O: Outcome>(&self) -> Lookup<View<O::Value>> {
         if self.mode == Mode::Ask
             && !self.undigested
             && let Some(view) = call::lookup_short::<O::Value>(&self.bytes)
@@ -188,12 +204,12 @@ impl Call {
     }
 
     /// Whether a record of it holds; nothing runs.
-    pub fn contains<O: Outcome>(self) -> bool {
+    pub fn contains<O: Outcome>(&self) -> bool {
         self.subject::<O>().is_some_and(|subject| subject.look::<O::Value>().is_some())
     }
 
     /// The recorded result, if a record of it holds; nothing runs.
-    pub fn load<O: Outcome>(self) -> crate::Result<Option<O::Value>> {
+    pub fn load<O: Outcome>(&self) -> crate::Result<Option<O::Value>> {
         Ok(self.subject::<O>().and_then(|subject| subject.look::<O::Value>()?.to_owned()))
     }
 }

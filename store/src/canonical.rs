@@ -44,60 +44,49 @@ impl serde::ser::Error for Error {
 
 /// The canonical digest of a value.
 pub fn digest<T: Serialize + ?Sized>(value: &T) -> Result<ValueDigest, Error> {
-    Ok(encode(value)?.digest())
+    Ok(encode(value, &mut [0; INLINE])?.digest())
 }
 
-/// The canonical encoding of a value, or its digest if the encoding is long.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoding, Error> {
-    let mut encoder = Encoder::new();
+/// The canonical encoding of a value: in `space` if it is short, else its digest.
+///
+/// ```
+/// use fleche_store::canonical::{Encoded, INLINE, encode};
+///
+/// let mut space = [0; INLINE];
+/// assert!(matches!(encode("short", &mut space)?, Encoded::Short(_)));
+/// assert!(matches!(encode(&"long".repeat(100), &mut space)?, Encoded::Long(_)));
+/// # Ok::<(), fleche_store::canonical::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// If the value's own `Serialize` refuses.
+#[inline]
+pub fn encode<'a, T: Serialize + ?Sized>(
+    value: &T,
+    space: &'a mut [u8; INLINE],
+) -> Result<Encoded<'a>, Error> {
+    let mut encoder = Encoder::new(space);
     value.serialize(Value { encoder: &mut encoder, packed: false, ordered: false })?;
     Ok(encoder.finish())
 }
 
-/// What [`encode`] gives: the canonical bytes while they are few, else their digest.
-#[derive(Clone, Copy)]
-pub struct Encoding {
-    /// `Some` length of the bytes in `bytes`, or `None` if its first 32 are the digest.
-    length: Option<u8>,
-    bytes: [u8; INLINE],
+/// What [`encode`] gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoded<'a> {
+    /// The canonical bytes, of which there are at most [`INLINE`].
+    Short(&'a [u8]),
+    /// The canonical digest of a value that has more.
+    Long(ValueDigest),
 }
 
-impl Encoding {
-    /// The canonical bytes, if there are at most [`INLINE`] of them.
-    #[inline]
-    pub fn short(&self) -> Option<&[u8]> {
-        self.length.map(|length| &self.bytes[..usize::from(length)])
-    }
-
+impl Encoded<'_> {
     /// The canonical digest of the value.
     pub fn digest(&self) -> ValueDigest {
-        if let Some(bytes) = self.short() {
-            ValueDigest::new(Digest::of(bytes))
-        } else {
-            let mut digest = [0; 32];
-            digest.copy_from_slice(&self.bytes[..32]);
-            ValueDigest::new(Digest::from_bytes(digest))
+        match self {
+            Self::Short(bytes) => ValueDigest::new(Digest::of(bytes)),
+            Self::Long(digest) => *digest,
         }
-    }
-}
-
-impl PartialEq for Encoding {
-    fn eq(&self, other: &Self) -> bool {
-        self.length == other.length && self.bytes[..self.used()] == other.bytes[..other.used()]
-    }
-}
-
-impl Eq for Encoding {}
-
-impl Encoding {
-    fn used(&self) -> usize {
-        self.length.map_or(32, usize::from)
-    }
-}
-
-impl fmt::Debug for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encoding").field("short", &self.short()).field("digest", &self.digest()).finish()
     }
 }
 
@@ -125,16 +114,16 @@ fn is_unordered<T>() -> bool {
 }
 
 /// The serializer for one value.
-struct Value<'a> {
-    encoder: &'a mut Encoder,
+struct Value<'a, 'b> {
+    encoder: &'a mut Encoder<'b>,
     /// This value is an element of a sequence: scalars go into runs.
     packed: bool,
     /// An unordered container keeps its order after all.
     ordered: bool,
 }
 
-impl<'a> Value<'a> {
-    fn compound(self, tag: u8) -> Compound<'a> {
+impl<'a, 'b> Value<'a, 'b> {
+    fn compound(self, tag: u8) -> Compound<'a, 'b> {
         self.encoder.tag(tag);
         Compound { encoder: self.encoder }
     }
@@ -162,11 +151,12 @@ impl<'a> Value<'a> {
         self,
         tag: u8,
         entries: impl Iterator<Item = T>,
-        mut encode: impl FnMut(&mut Encoder, T) -> Result<(), Error>,
+        mut encode: impl FnMut(&mut Encoder<'_>, T) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut digests = Vec::with_capacity(entries.size_hint().0);
         for entry in entries {
-            let mut encoder = Encoder::new();
+            let mut space = [0; INLINE];
+            let mut encoder = Encoder::new(&mut space);
             encode(&mut encoder, entry)?;
             digests.push(encoder.finish().digest());
         }
@@ -181,11 +171,11 @@ impl<'a> Value<'a> {
 }
 
 /// The inside of something with parts: ends with an end mark.
-struct Compound<'a> {
-    encoder: &'a mut Encoder,
+struct Compound<'a, 'b> {
+    encoder: &'a mut Encoder<'b>,
 }
 
-impl Compound<'_> {
+impl Compound<'_, '_> {
     #[inline]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T, packed: bool) -> Result<(), Error> {
         value.serialize(Value { encoder: self.encoder, packed, ordered: false })
@@ -204,16 +194,16 @@ impl Compound<'_> {
     }
 }
 
-impl<'a> Serializer for Value<'a> {
+impl<'a, 'b> Serializer for Value<'a, 'b> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Compound<'a>;
-    type SerializeTuple = Compound<'a>;
-    type SerializeTupleStruct = Compound<'a>;
-    type SerializeTupleVariant = Compound<'a>;
-    type SerializeMap = Compound<'a>;
-    type SerializeStruct = Compound<'a>;
-    type SerializeStructVariant = Compound<'a>;
+    type SerializeSeq = Compound<'a, 'b>;
+    type SerializeTuple = Compound<'a, 'b>;
+    type SerializeTupleStruct = Compound<'a, 'b>;
+    type SerializeTupleVariant = Compound<'a, 'b>;
+    type SerializeMap = Compound<'a, 'b>;
+    type SerializeStruct = Compound<'a, 'b>;
+    type SerializeStructVariant = Compound<'a, 'b>;
 
     fn is_human_readable(&self) -> bool {
         false
@@ -370,15 +360,15 @@ impl<'a> Serializer for Value<'a> {
         value.serialize(Value { encoder: self.encoder, packed: false, ordered: false })
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a>, Error> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a, 'b>, Error> {
         Ok(self.compound(tag::SEQ))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Compound<'a>, Error> {
+    fn serialize_tuple(self, _: usize) -> Result<Compound<'a, 'b>, Error> {
         Ok(self.compound(tag::TUPLE))
     }
 
-    fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, Error> {
+    fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Compound<'a, 'b>, Error> {
         self.encoder.named(tag::TUPLE_STRUCT, name);
         Ok(Compound { encoder: self.encoder })
     }
@@ -389,16 +379,16 @@ impl<'a> Serializer for Value<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Compound<'a>, Error> {
+    ) -> Result<Compound<'a, 'b>, Error> {
         self.encoder.variant(tag::TUPLE_VARIANT, name, variant);
         Ok(Compound { encoder: self.encoder })
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a>, Error> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a, 'b>, Error> {
         Ok(self.compound(tag::MAP))
     }
 
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'a>, Error> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'a, 'b>, Error> {
         self.encoder.named(tag::STRUCT, name);
         Ok(Compound { encoder: self.encoder })
     }
@@ -409,7 +399,7 @@ impl<'a> Serializer for Value<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Compound<'a>, Error> {
+    ) -> Result<Compound<'a, 'b>, Error> {
         self.encoder.variant(tag::STRUCT_VARIANT, name, variant);
         Ok(Compound { encoder: self.encoder })
     }
@@ -455,7 +445,7 @@ impl<'a> Serializer for Value<'a> {
     }
 }
 
-impl SerializeSeq for Compound<'_> {
+impl SerializeSeq for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     #[inline]
@@ -467,7 +457,7 @@ impl SerializeSeq for Compound<'_> {
     }
 }
 
-impl SerializeTuple for Compound<'_> {
+impl SerializeTuple for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     #[inline]
@@ -479,7 +469,7 @@ impl SerializeTuple for Compound<'_> {
     }
 }
 
-impl SerializeTupleStruct for Compound<'_> {
+impl SerializeTupleStruct for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
@@ -490,7 +480,7 @@ impl SerializeTupleStruct for Compound<'_> {
     }
 }
 
-impl SerializeTupleVariant for Compound<'_> {
+impl SerializeTupleVariant for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
@@ -501,7 +491,7 @@ impl SerializeTupleVariant for Compound<'_> {
     }
 }
 
-impl SerializeMap for Compound<'_> {
+impl SerializeMap for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
@@ -515,7 +505,7 @@ impl SerializeMap for Compound<'_> {
     }
 }
 
-impl SerializeStruct for Compound<'_> {
+impl SerializeStruct for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
@@ -526,7 +516,7 @@ impl SerializeStruct for Compound<'_> {
     }
 }
 
-impl SerializeStructVariant for Compound<'_> {
+impl SerializeStructVariant for Compound<'_, '_> {
     type Ok = ();
     type Error = Error;
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {

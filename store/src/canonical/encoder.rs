@@ -1,7 +1,8 @@
 //! The bytes behind [`super::encode`]: what tags there are, how runs of scalars are packed, and how the digest is fed.
 
 use super::bulk::Scalar;
-use super::{Encoding, INLINE};
+use super::{Encoded, INLINE};
+use crate::digest::{Digest, ValueDigest};
 
 /// Scalars that follow each other in a sequence are packed into runs of at most this many.
 const RUN: usize = 1024;
@@ -48,8 +49,8 @@ pub(super) mod tag {
 }
 
 /// Collects encoded bytes: inline at first, through BLAKE3 once they outgrow that.
-pub(super) struct Encoder {
-    inline: [u8; INLINE],
+pub(super) struct Encoder<'a> {
+    inline: &'a mut [u8; INLINE],
     length: usize,
     spill: Option<Box<Spill>>,
     run: Run,
@@ -78,26 +79,21 @@ pub(super) enum RunKind {
     F64,
 }
 
-impl Encoder {
+impl<'a> Encoder<'a> {
     #[inline]
-    pub(super) fn new() -> Self {
-        Self { inline: [0; INLINE], length: 0, spill: None, run: Run::default() }
+    pub(super) fn new(space: &'a mut [u8; INLINE]) -> Self {
+        Self { inline: space, length: 0, spill: None, run: Run::default() }
     }
 
     #[inline]
-    pub(super) fn finish(mut self) -> Encoding {
+    pub(super) fn finish(mut self) -> Encoded<'a> {
         self.flush_run();
         match self.spill {
-            None => Encoding {
-                #[expect(clippy::cast_possible_truncation, reason = "at most INLINE")]
-                length: Some(self.length as u8),
-                bytes: self.inline,
-            },
+            None => Encoded::Short(&self.inline[..self.length]),
             Some(mut spill) => {
                 spill.hasher.update(&spill.block);
-                let mut bytes = [0; INLINE];
-                bytes[..32].copy_from_slice(spill.hasher.finalize().as_bytes());
-                Encoding { length: None, bytes }
+                let digest = Digest::from_bytes(*spill.hasher.finalize().as_bytes());
+                Encoded::Long(ValueDigest::new(digest))
             }
         }
     }
