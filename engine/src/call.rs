@@ -36,6 +36,7 @@ use crate::marks;
 use crate::recorded;
 use crate::registry::Definition;
 use crate::restore;
+use crate::revision::Revision;
 use crate::thread::{self, Active, Activity, Panicked, Place};
 use crate::value::{self, Outcome, Value, View};
 
@@ -196,9 +197,17 @@ pub(crate) fn lookup_short<T: Value>(bytes: &[u8]) -> Option<View<T>> {
 }
 
 impl Subject<'_> {
-    /// Answers from a record whose trace holds, or says that the body must run.
-    pub(crate) fn lookup<T: Value>(self, mode: Mode) -> Lookup<View<T>> {
-        let place = thread::place(&self.call.function);
+    /// Answers from a record whose trace holds, or says that the body must run. `definition`: of the function, unless that
+    /// is named at run time.
+    pub(crate) fn lookup<T: Value>(
+        self,
+        mode: Mode,
+        definition: Option<&'static Definition>,
+    ) -> Lookup<View<T>> {
+        // What cannot start over when an input of the program is set meanwhile sees all of them as they are now.
+        let again = definition.is_some_and(Definition::can_be_made_again);
+        let place =
+            thread::place_in(&self.call.function, if again { Revision::new } else { Revision::pinned });
         if place.cache.store().is_none() {
             return Lookup::Miss(Miss::plain());
         }
@@ -259,7 +268,7 @@ impl Subject<'_> {
             sealed: Some(Sealed { call: self.call, key: self.key, place, flight, forced, rerun }),
             kept: SmallVec::new(),
             meta: Vec::new(),
-            definition: None,
+            definition,
         })
     }
 
@@ -322,10 +331,6 @@ impl Miss {
         self.kept.push(Some(bytes));
     }
 
-    pub(crate) fn set_definition(&mut self, definition: &'static Definition) {
-        self.definition = Some(definition);
-    }
-
     pub(crate) fn set_meta(&mut self, meta: Vec<(String, String)>) {
         self.meta = meta;
     }
@@ -341,21 +346,37 @@ impl Miss {
         self.take().unwrap_or_else(|| self.evaluate(body, handed).owned())
     }
 
+    /// Like [`Miss::run_or_take`], for what cannot outlive the call that made it: a panic can.
+    pub fn run_or_unwind<O: Outcome>(mut self, body: impl FnOnce() -> O) -> O {
+        drop(self.take_filed());
+        self.run(body)
+    }
+
     /// The failure of the body that is filed. If that is a panic, it goes on here.
-    fn take<O: Outcome + 'static>(&mut self) -> Option<O> {
+    fn take<O: 'static>(&mut self) -> Option<O> {
+        let (failure, call) = self.take_filed()?;
+        let failure = failure.downcast().ok()?;
+        thread::taint(Taint::FailedCall(call));
+        // The waiters go on before the failure does.
+        drop(self.sealed.take());
+        Some(*failure)
+    }
+
+    /// What is filed of the body. If that is a panic, it goes on here.
+    fn take_filed(&mut self) -> Option<(Box<dyn Any>, CallId)> {
         let sealed = self.sealed.as_ref().filter(|sealed| !sealed.forced)?;
         let Place { cache, revision, .. } = &sealed.place;
         let call = sealed.call.id;
         let (failure, _dropped) = thread::with(|thread| thread.failures.take(cache, revision, call));
-        let failure = match failure?.downcast::<O>().map_err(<Box<dyn Any>>::downcast::<Panicked>) {
-            Ok(failure) => Ok(*failure),
-            Err(Ok(panicked)) => Err(panicked.0),
-            Err(Err(_)) => return None,
-        };
-        thread::taint(Taint::FailedCall(call));
-        // The waiters go on before the failure does.
-        drop(self.sealed.take());
-        Some(failure.unwrap_or_else(|panic| resume_unwind(panic)))
+        match failure?.downcast::<Panicked>() {
+            Ok(panicked) => {
+                thread::taint(Taint::FailedCall(call));
+                // The waiters go on before the panic does.
+                drop(self.sealed.take());
+                resume_unwind(panicked.0)
+            }
+            Err(failure) => Some((failure, call)),
+        }
     }
 
     /// Like [`Miss::run`]; also tells whether the result was recorded.
@@ -375,6 +396,12 @@ impl Miss {
             },
             None => self.evaluate(body, handed).view(),
         }
+    }
+
+    /// Like [`Miss::run_view`]; but a panic of the body that has just been made goes on, as with [`Miss::run_or_unwind`].
+    pub fn run_view_or_unwind<O: Outcome>(mut self, body: impl FnOnce() -> O) -> O::View {
+        drop(self.take_filed());
+        self.run_view(body)
     }
 
     /// Runs the body, keeps its result, and gives it in its archived form.

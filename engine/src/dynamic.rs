@@ -145,7 +145,7 @@ impl Function {
 
     fn go<T: Value, E>(&self, mode: Mode, body: impl FnOnce() -> Result<T, E>) -> Result<(T, How), E> {
         let subject = self.subject::<T>();
-        let mut miss = match subject.lookup::<T>(mode) {
+        let mut miss = match subject.lookup::<T>(mode, None) {
             Lookup::Hit(view) => match view.to_owned() {
                 Some(value) => return Ok((value, How::Hit)),
                 None => crate::call::Miss::plain(),

@@ -196,11 +196,7 @@ impl Call {
             thread::place(self.function);
             return Lookup::Miss(Miss::plain());
         };
-        let mut lookup = subject.lookup(self.mode);
-        if let Lookup::Miss(miss) = &mut lookup {
-            miss.set_definition(definition);
-        }
-        lookup
+        subject.lookup(self.mode, Some(definition))
     }
 
     /// Whether a record of it holds; nothing runs.

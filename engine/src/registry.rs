@@ -40,6 +40,8 @@ pub struct Definition {
     pub fingerprint: Option<fn() -> TypeFingerprint>,
     /// Restores the arguments, calls the function, drops the result. `None` where that cannot be done.
     pub recall: Option<fn(&mut Arguments<'_>) -> Option<()>>,
+    /// Whether the types of all arguments let them be restored.
+    pub restores: fn() -> bool,
 }
 
 impl Definition {
@@ -47,6 +49,11 @@ impl Definition {
     pub(crate) fn key(&self, call: CallId, result: TypeFingerprint) -> CallKey {
         let own = self.code.map(|code| CodeDigest::new(Digest::from_bytes(code)));
         key(call, self.version, if self.binary { executable().or(own) } else { own }, result)
+    }
+
+    /// Whether a call can be made again from what is kept of its arguments.
+    pub(crate) fn can_be_made_again(&self) -> bool {
+        self.recall.is_some() && (self.restores)()
     }
 
     /// What the digest of the function's code covers.

@@ -63,6 +63,11 @@ impl<T: ?Sized> Probe<T> {
 pub trait RestoreValue<T> {
     /// The next argument.
     fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+
+    /// Whether there can be one.
+    fn restores(&self) -> bool {
+        true
+    }
 }
 
 impl<T: DeserializeOwned> RestoreValue<T> for &Probe<T> {
@@ -75,6 +80,11 @@ impl<T: DeserializeOwned> RestoreValue<T> for &Probe<T> {
 pub trait RestoreNoValue<T> {
     /// Nothing.
     fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+
+    /// No.
+    fn restores(&self) -> bool {
+        false
+    }
 }
 
 impl<T> RestoreNoValue<T> for Probe<T> {
@@ -87,6 +97,11 @@ impl<T> RestoreNoValue<T> for Probe<T> {
 pub trait RestoreReferent<T> {
     /// The next argument.
     fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+
+    /// Whether there can be one.
+    fn restores_ref(&self) -> bool {
+        true
+    }
 }
 
 impl<T: DeserializeOwned> RestoreReferent<T> for &&Probe<T> {
@@ -99,6 +114,11 @@ impl<T: DeserializeOwned> RestoreReferent<T> for &&Probe<T> {
 pub trait RestoreOwned<T: ToOwned + ?Sized> {
     /// The next argument, owned.
     fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T::Owned>;
+
+    /// Whether there can be one.
+    fn restores_ref(&self) -> bool {
+        true
+    }
 }
 
 impl<T: ToOwned<Owned: DeserializeOwned> + ?Sized> RestoreOwned<T> for &Probe<T> {
@@ -111,6 +131,11 @@ impl<T: ToOwned<Owned: DeserializeOwned> + ?Sized> RestoreOwned<T> for &Probe<T>
 pub trait RestoreNoReferent<T: ?Sized> {
     /// Nothing.
     fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<Unrestorable<T>>;
+
+    /// No.
+    fn restores_ref(&self) -> bool {
+        false
+    }
 }
 
 impl<T: ?Sized> RestoreNoReferent<T> for Probe<T> {
@@ -155,6 +180,9 @@ mod tests {
         assert_eq!((&&Probe::<String>::new()).restore(&mut arguments).as_deref(), Some("x"));
         assert!((&&Probe::<Opaque>::new()).restore(&mut arguments).is_none());
         assert!((&&&Probe::<Opaque>::new()).restore_ref(&mut arguments).is_none());
+        assert!((&&&Probe::<Path>::new()).restores_ref() && (&&&Probe::<i64>::new()).restores_ref());
+        assert!(!(&&&Probe::<Opaque>::new()).restores_ref());
+        assert!((&&Probe::<String>::new()).restores() && !(&&Probe::<Opaque>::new()).restores());
     }
 
     #[test]

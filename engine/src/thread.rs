@@ -239,6 +239,11 @@ pub(crate) struct Place {
 /// Finds the place. The main thread has the configured cache from the start; another thread must have been
 /// given one.
 pub(crate) fn place(what: &str) -> Place {
+    place_in(what, Revision::new)
+}
+
+/// Like [`place`]; at top level in a picture that is begun like that, unless one is held.
+pub(crate) fn place_in(what: &str, begin: fn() -> Revision) -> Place {
     cancel::point();
     if marks::is_prompt() && with(|thread| thread.frames.is_empty() && thread.held().is_none()) {
         marks::catch_up();
@@ -248,7 +253,7 @@ pub(crate) fn place(what: &str) -> Place {
         let (revision, top) = match thread.frames.last() {
             // A body may put another cache in scope for the calls it makes; the picture stays the same.
             Some(frame) => (frame.revision.clone(), false),
-            None => (thread.held().cloned().unwrap_or_else(|| Arc::new(Revision::new())), true),
+            None => (thread.held().cloned().unwrap_or_else(|| Arc::new(begin())), true),
         };
         let graph = if top { cache.graph_for_top() } else { cache.graph() };
         Some(Place { cache, graph, revision, top })
@@ -264,7 +269,7 @@ pub(crate) fn place(what: &str) -> Place {
     );
     let cache = crate::scope::configured();
     with(|thread| thread.cache = Some(cache));
-    place(what)
+    place_in(what, begin)
 }
 
 /// Records a dependency of the running body, if one is running.

@@ -497,6 +497,63 @@ fn a_stale_nested_call_that_panics_or_is_asked_for_as_a_view_is_run_once() {
 }
 
 #[test]
+fn a_stale_nested_call_with_a_result_that_borrows_is_run_once() {
+    // A text that lives as long as the program goes to the caller as it is, and so does any panic.
+    #[fleche]
+    fn told(path: &Path) -> Result<u64, &'static str> {
+        let length = fleche::fs::read(path).map_or(0, |bytes| bytes.len() as u64);
+        if length == 0 { Err("nothing there") } else { Ok(length) }
+    }
+    #[fleche]
+    fn panics<'a>(path: &Path, name: &'a str) -> Result<u64, &'a str> {
+        let length = fleche::fs::read(path).map_or(0, |bytes| bytes.len() as u64);
+        if length == 0 {
+            std::panic::resume_unwind(Box::new(format!("nothing for {name}")));
+        }
+        Ok(length)
+    }
+    // What it returns lives no longer than the arguments that it was run with to verify its caller: it runs again.
+    #[fleche]
+    fn lent<'a>(path: &Path, name: &'a str) -> Result<u64, &'a str> {
+        let length = fleche::fs::read(path).map_or(0, |bytes| bytes.len() as u64);
+        if length == 0 { Err(name) } else { Ok(length) }
+    }
+    #[fleche]
+    fn first(path: &Path) -> String {
+        told(path).map_or_else(str::to_string, |length| length.to_string())
+    }
+    #[fleche]
+    fn second(path: &Path) -> String {
+        std::panic::catch_unwind(|| panics(path, "it").map(drop))
+            .map_or_else(|panic| *panic.downcast::<String>().unwrap(), |result| format!("{result:?}"))
+    }
+    #[fleche]
+    fn viewed(path: &Path) -> String {
+        std::panic::catch_unwind(|| panics::view(path, "a view").map(drop))
+            .map_or_else(|panic| *panic.downcast::<String>().unwrap(), |result| format!("{result:?}"))
+    }
+    #[fleche]
+    fn third(path: &Path) -> String {
+        lent(path, "it").map_or_else(str::to_string, |length| length.to_string())
+    }
+    let project = Project::new();
+    let book = project.write("book", "one");
+    let all = [first as fn(&Path) -> String, second, viewed, third];
+    assert_eq!(all.map(|asked| asked(&book)), ["3", "Ok(())", "Ok(())", "3"]);
+    project.write("book", "");
+    project.log();
+    let told = ["nothing there", "nothing for it", "nothing for a view", "it"];
+    for ((asked, result), runs) in all.iter().zip(told).zip([1, 1, 1, 2]) {
+        assert_eq!(asked(&book), result);
+        let log = project.log();
+        assert!(log.len() == runs + 1 && log.iter().all(|line| line.ends_with("ran, not kept")), "{log:?}");
+    }
+    project.write("book", "one");
+    assert_eq!(all.map(|asked| asked(&book)), ["3", "Ok(())", "Ok(())", "3"]);
+    assert!(project.log().iter().all(|line| line.ends_with("hit")), "nothing of the failure is kept");
+}
+
+#[test]
 fn what_failed_in_a_cycle_that_verifying_closed_is_run_again_for_the_caller() {
     #[fleche(hash_code = false)]
     fn back(path: &Path) -> String {

@@ -142,6 +142,61 @@ fn a_call_whose_inputs_are_set_all_the_time_ends_with_one_picture() {
 }
 
 #[test]
+fn a_call_that_cannot_be_made_again_keeps_the_values_that_inputs_had() {
+    #[derive(serde::Serialize)]
+    struct Opaque(u64);
+
+    static LEFT: LazyLock<Input<u64>> = LazyLock::new(|| Input::new("named.rs once left", 0).unwrap());
+    static RIGHT: LazyLock<Input<u64>> = LazyLock::new(|| Input::new("named.rs once right", 0).unwrap());
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    #[fleche(hash_code = false)]
+    fn right() -> u64 {
+        *RIGHT.get()
+    }
+    /// What it sees of both, of which one is set before and after it looks.
+    fn seen() -> (u64, u64, u64) {
+        let n = RUNS.fetch_add(1, Ordering::SeqCst) + 1;
+        let left = *LEFT.get();
+        std::thread::spawn(move || (LEFT.set(n).unwrap(), RIGHT.set(n).unwrap())).join().unwrap();
+        (left, right(), *LEFT.get())
+    }
+    #[fleche(hash_code = false, ignore = ["_loud"])]
+    fn ignoring(n: u64, _loud: bool) -> (u64, u64, u64) {
+        let _ = n;
+        seen()
+    }
+    #[fleche(hash_code = false)]
+    fn generic<T>(n: u64) -> (u64, u64, u64) {
+        let _ = n;
+        seen()
+    }
+    #[fleche(hash_code = false)]
+    fn opaque(n: Opaque) -> (u64, u64, u64) {
+        let _ = n.0;
+        seen()
+    }
+    #[fleche(hash_code = false)]
+    fn opaque_referent(n: &Opaque) -> (u64, u64, u64) {
+        let _ = n.0;
+        seen()
+    }
+    let _project = Project::new();
+    let calls: [(&str, fn() -> (u64, u64, u64)); 4] = [
+        ("an argument is not kept", || ignoring(1, true)),
+        ("its name is not its own", || generic::<u8>(2)),
+        ("an argument cannot be restored", || opaque(Opaque(3))),
+        ("nor what one refers to", || opaque_referent(&Opaque(4))),
+    ];
+    // The inputs are made when they are first asked for, which for a call that began before is a change.
+    assert_eq!((*LEFT.get(), *RIGHT.get()), (0, 0));
+    for (now, (what, call)) in (0..).zip(calls.iter().cycle().take(12)) {
+        assert_eq!(call(), (now, now, now), "{what}");
+        assert_eq!(RUNS.load(Ordering::SeqCst), now + 1, "{what}");
+        assert_eq!((*LEFT.get(), right()), (now + 1, now + 1), "{what}: it is another one now");
+    }
+}
+
+#[test]
 fn a_held_picture_keeps_the_values_that_inputs_had() {
     let input: Input<u64> = Input::new("named.rs held", 1).unwrap();
     thread_local! {

@@ -24,7 +24,7 @@ use syn::{Attribute, Error};
 
 use crate::key;
 use crate::options::Options;
-use crate::signature::{Function, Parameter, borrows_inside, referent, without_lifetimes};
+use crate::signature::{Function, Parameter, borrows_inside, lends, referent, without_lifetimes};
 
 /// Expands the attribute; on a mistake to the untouched function and the errors.
 pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
@@ -166,7 +166,7 @@ impl<'a> Expansion<'a> {
         let name = &self.function.name;
         let head = self.head(name);
         let begin = self.begin(false);
-        let run = if self.can_be_handed_on() { quote!(run_or_take) } else { quote!(run) };
+        let run = if self.can_be_handed_on() { quote!(run_or_take) } else { quote!(run_or_unwind) };
         let answer = self.answer(&quote!(lookup), &run);
         quote! {
             #(#everywhere)*
@@ -255,7 +255,8 @@ impl<'a> Expansion<'a> {
         let definition = self.definition(code);
         let (begin, begin_rerun) = (self.begin(false), self.begin(true));
         let answer = self.answer(&quote!(lookup), &quote!(run));
-        let run_view = if self.can_be_handed_on() { quote!(run_view_or_take) } else { quote!(run_view) };
+        let run_view =
+            if self.can_be_handed_on() { quote!(run_view_or_take) } else { quote!(run_view_or_unwind) };
         let answer_view = self.answer(&quote!(lookup_view), &run_view);
         let helper =
             |name: &str, output: TokenStream, about: String, begin: &TokenStream, last: TokenStream| {
@@ -360,7 +361,7 @@ impl<'a> Expansion<'a> {
                 quote!(::core::option::Option::Some(|| #fingerprint())),
             )
         };
-        let recall = self.recall();
+        let (recall, restores) = self.recall();
         let key::Code { value: code, binary, covers, .. } = code;
         let line = if proc_macro::is_available() { name.span().unwrap().line() } else { 0 };
         let line = u32::try_from(line).unwrap_or(0);
@@ -384,37 +385,41 @@ impl<'a> Expansion<'a> {
                 full_name: #full_name,
                 fingerprint: #fingerprint,
                 recall: #recall,
+                restores: #restores,
             };
         }
     }
 
-    /// Whether what the function returns can outlive the call that made it: as far as its tokens tell, it borrows
-    /// nothing.
+    /// Whether what the function returns can outlive the call that made it.
     fn can_be_handed_on(&self) -> bool {
-        !self.function.is_generic() && !borrows_inside(&self.function.result)
+        !self.function.is_generic() && !lends(&self.function.result)
     }
 
-    /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers.
-    fn recall(&self) -> TokenStream {
+    /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers; and
+    /// tells whether the arguments can be restored.
+    fn recall(&self) -> (TokenStream, TokenStream) {
         let complete = self.counted().count() == self.function.parameters.len();
         let borrows = self.function.parameters.iter().any(|parameter| borrows_inside(&parameter.ty));
         if self.function.is_generic() || !complete || borrows || !self.function.takes_any_lifetime() {
-            return quote!(::core::option::Option::None);
+            return (quote!(::core::option::Option::None), quote!(|| false));
         }
         let (private, name) = (&self.private, &self.function.name);
         let arguments = Ident::new("arguments", Span::mixed_site());
         let mut restore = Vec::new();
         let mut pass = Vec::new();
+        let mut restores = Vec::new();
         for (index, parameter) in self.function.parameters.iter().enumerate() {
             let local = format_ident!("argument_{index}", span = Span::mixed_site());
             if let Some(referent) = referent(&parameter.ty) {
                 let ty = without_lifetimes(referent);
                 restore
                     .push(quote!(let #local = (&&&#private::Probe::<#ty>::new()).restore_ref(#arguments)?;));
+                restores.push(quote!((&&&#private::Probe::<#ty>::new()).restores_ref()));
                 pass.push(quote!(::core::borrow::Borrow::<#ty>::borrow(&#local)));
             } else {
                 let ty = without_lifetimes(&parameter.ty);
                 restore.push(quote!(let #local = (&&#private::Probe::<#ty>::new()).restore(#arguments)?;));
+                restores.push(quote!((&&#private::Probe::<#ty>::new()).restores()));
                 pass.push(quote!(#local));
             }
         }
@@ -426,13 +431,14 @@ impl<'a> Expansion<'a> {
         let used = if restore.is_empty() { quote!(_) } else { quote!(#arguments) };
         let traits = (!restore.is_empty()).then(|| {
             quote! {
+                #[allow(unused_imports)]
                 use #private::{RestoreNoReferent as _, RestoreNoValue as _, RestoreOwned as _};
+                #[allow(unused_imports)]
                 use #private::{RestoreReferent as _, RestoreValue as _};
             }
         });
-        quote! {
+        let recall = quote! {
             ::core::option::Option::Some({
-                #[allow(unused_imports)]
                 fn recall(#used: &mut #private::Arguments<'_>) -> ::core::option::Option<()> {
                     #traits
                     #(#restore)*
@@ -442,7 +448,14 @@ impl<'a> Expansion<'a> {
                 }
                 recall
             })
-        }
+        };
+        let restores = quote! {
+            || {
+                #traits
+                true #(&& #restores)*
+            }
+        };
+        (recall, restores)
     }
 
     fn registration(&self) -> TokenStream {

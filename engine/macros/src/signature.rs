@@ -281,6 +281,29 @@ pub(crate) fn borrows_inside(ty: &Type) -> bool {
     borrows(referent(ty).unwrap_or(ty).to_token_stream())
 }
 
+/// Whether a result may borrow from the arguments: as far as its tokens tell, not all that it lends is `'static`.
+pub(crate) fn lends(ty: &Type) -> bool {
+    fn lends(tokens: TokenStream) -> bool {
+        let mut tokens = tokens.into_iter().peekable();
+        while let Some(token) = tokens.next() {
+            let found = match token {
+                TokenTree::Punct(punct) => match punct.as_char() {
+                    '&' => !matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\''),
+                    '\'' => !matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "static"),
+                    _ => false,
+                },
+                TokenTree::Group(group) => lends(group.stream()),
+                TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+            };
+            if found {
+                return true;
+            }
+        }
+        false
+    }
+    lends(ty.to_token_stream())
+}
+
 /// A type with every named lifetime but `'static` left to inference.
 pub(crate) fn without_lifetimes(ty: &Type) -> TokenStream {
     fn elide(tokens: TokenStream) -> TokenStream {
