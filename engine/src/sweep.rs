@@ -277,6 +277,26 @@ mod tests {
     use crate::graph::Memo;
 
     #[test]
+    fn a_circle_of_traces_ends_at_the_call_that_closes_it() {
+        let (graph, revision) = (Graph::new(), Revision::new());
+        let nodes =
+            ["a", "b"].map(|name| graph.node(CallId::of(name, "p", "m", std::iter::empty::<ValueDigest>())));
+        let digest = Digest::of(b"x");
+        let result = Stored { digest: ValueDigest::new(digest), fingerprint: TypeFingerprint(1) };
+        for (of, to) in [(0, 1), (1, 0)] {
+            let links = Arc::from([Link { to: To::Node(nodes[to]), observed: digest }]);
+            let memo = Memo { key: CallKey::new(digest), result, links, value: None, definition: None };
+            graph.install(nodes[of], memo, false, &revision);
+        }
+        let pilot = Pilot::new();
+        let mut sweep = Sweep::new(&graph, nodes[0], &pilot, false).unwrap();
+        assert_eq!(sweep.go(&revision), Ok(Some(Obstacle::Stale(nodes[1]))));
+        // For a branch that this one waits for, it is closed already.
+        let mut branch = Sweep::new(&graph, nodes[1], &pilot.branch(), false).unwrap();
+        assert_eq!(branch.go(&revision), Ok(Some(Obstacle::Stale(nodes[1]))));
+    }
+
+    #[test]
     fn sweeps_of_one_call_on_several_threads_leave_no_mark() {
         let graph = Graph::new();
         let node = graph.node(CallId::of("f", "p", "m", std::iter::empty::<ValueDigest>()));

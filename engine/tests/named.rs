@@ -143,6 +143,9 @@ fn a_call_whose_inputs_are_set_all_the_time_ends_with_one_picture() {
 
 #[test]
 fn a_call_that_cannot_be_made_again_keeps_the_values_that_inputs_had() {
+    type Seen = (u64, u64, u64);
+    type Asked = (&'static str, fn() -> Seen);
+
     #[derive(serde::Serialize)]
     struct Opaque(u64);
 
@@ -154,34 +157,34 @@ fn a_call_that_cannot_be_made_again_keeps_the_values_that_inputs_had() {
         *RIGHT.get()
     }
     /// What it sees of both, of which one is set before and after it looks.
-    fn seen() -> (u64, u64, u64) {
+    fn seen() -> Seen {
         let n = RUNS.fetch_add(1, Ordering::SeqCst) + 1;
         let left = *LEFT.get();
         std::thread::spawn(move || (LEFT.set(n).unwrap(), RIGHT.set(n).unwrap())).join().unwrap();
         (left, right(), *LEFT.get())
     }
-    #[fleche(hash_code = false, ignore = ["_loud"])]
-    fn ignoring(n: u64, _loud: bool) -> (u64, u64, u64) {
+    #[fleche(hash_code = false, ignore = ["loud"])]
+    fn ignoring(n: u64, loud: bool) -> Seen {
+        let _ = (n, loud);
+        seen()
+    }
+    #[fleche(hash_code = false)]
+    fn generic<T>(n: u64) -> Seen {
         let _ = n;
         seen()
     }
     #[fleche(hash_code = false)]
-    fn generic<T>(n: u64) -> (u64, u64, u64) {
-        let _ = n;
-        seen()
-    }
-    #[fleche(hash_code = false)]
-    fn opaque(n: Opaque) -> (u64, u64, u64) {
+    fn opaque(n: Opaque) -> Seen {
         let _ = n.0;
         seen()
     }
     #[fleche(hash_code = false)]
-    fn opaque_referent(n: &Opaque) -> (u64, u64, u64) {
+    fn opaque_referent(n: &Opaque) -> Seen {
         let _ = n.0;
         seen()
     }
     let _project = Project::new();
-    let calls: [(&str, fn() -> (u64, u64, u64)); 4] = [
+    let calls: [Asked; 4] = [
         ("an argument is not kept", || ignoring(1, true)),
         ("its name is not its own", || generic::<u8>(2)),
         ("an argument cannot be restored", || opaque(Opaque(3))),
