@@ -121,6 +121,35 @@ fn a_call_that_is_no_longer_below_is_not_run() {
 }
 
 #[test]
+fn an_input_that_appears_below_is_looked_at() {
+    static READS: LazyLock<Input<bool>> = LazyLock::new(|| Input::new("covers reads", false).unwrap());
+    #[fleche]
+    fn leaf(path: &Path, n: u64) -> u64 {
+        length(path) + n
+    }
+    #[fleche]
+    fn reader(path: &Path) -> u64 {
+        if *READS.get() { length(path) / 10 } else { 0 }
+    }
+    #[fleche]
+    fn root(fixed: &Path, path: &Path) -> u64 {
+        (0..9).map(|n| leaf(fixed, n)).sum::<u64>() + reader(path)
+    }
+    let project = Project::new();
+    // Worth it are walks through the leaves; not those that an edit of the rest leads to.
+    project.cache.set_least_cover(8);
+    let (fixed, path) = (project.write("fixed", "one"), project.write("path", "two"));
+    READS.set(false).unwrap();
+    for _ in ["run", "walk"] {
+        assert_eq!(root(&fixed, &path), 63);
+    }
+    READS.set(true).unwrap();
+    assert_eq!(root(&fixed, &path), 63);
+    project.write("path", "ten and ten more bytes");
+    assert_eq!(root(&fixed, &path), 65);
+}
+
+#[test]
 fn a_call_below_something_else_is_not_run() {
     static OWN: LazyLock<Input<u64>> = LazyLock::new(|| Input::new("covers own", 1).unwrap());
     static OTHER: LazyLock<Input<u64>> = LazyLock::new(|| Input::new("covers other", 1).unwrap());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 
 use common::Project;
-use fleche::fleche;
+use fleche::{Dependency, fleche};
 
 #[fleche]
 fn length(path: &Path) -> io::Result<u64> {
@@ -63,6 +63,36 @@ fn traces_are_those_of_one_thread() {
     let trace = |call| store.newest(&call).unwrap().unwrap().trace.clone();
     assert_eq!(trace(parallel::digest(&paths)), trace(sequential::digest(&paths)));
     assert_eq!(trace(scoped::digest(&paths)), trace(sequential::digest(&paths)));
+}
+
+#[test]
+fn work_that_nobody_joins_belongs_to_the_body_too() {
+    #[fleche]
+    fn unjoined(paths: &[PathBuf]) -> u64 {
+        let sum = AtomicU64::new(0);
+        fleche::scope(|scope| {
+            for path in paths {
+                drop(scope.spawn(|| sum.fetch_add(length(path).unwrap_or(1000), Ordering::SeqCst)));
+            }
+        });
+        sum.into_inner()
+    }
+    let project = Project::new();
+    let paths: Vec<PathBuf> = (0..5).map(|n| project.write(&format!("f{n}"), "abc")).collect();
+    assert_eq!(unjoined(&paths), 15);
+    project.write("f3", "abcd");
+    assert_eq!(unjoined(&paths), 16);
+    let trace =
+        project.cache.store().unwrap().newest(&unjoined::digest(&paths)).unwrap().unwrap().trace.clone();
+    let calls: Vec<_> = trace.into_iter().map(|edge| edge.dependency).collect();
+    assert_eq!(calls, paths.iter().map(|path| Dependency::Call(length::digest(path))).collect::<Vec<_>>());
+    project.remove("f3");
+    assert_eq!(unjoined(&paths), 1012);
+    assert!(!unjoined::contains(&paths), "a failure in it is not remembered");
+    let panic = std::panic::catch_unwind(|| {
+        fleche::scope(|scope| drop(scope.spawn(|| panic!("of work that nobody joined"))));
+    });
+    assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"of work that nobody joined"));
 }
 
 #[test]
