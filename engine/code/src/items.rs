@@ -21,15 +21,20 @@ impl Lexed {
     /// Numbers the identifiers of a file.
     pub fn new(tokens: std::sync::Arc<Tokens>, names: &mut Names) -> Self {
         let mut numbered = Vec::with_capacity(tokens.len());
-        for index in 0..tokens.len() {
-            numbered.push(tokens.ident(index).map_or(Name::NONE, |text| names.number(text)));
+        let mut index = 0;
+        while index < tokens.len() {
+            numbered.push(match tokens.word(index) {
+                Some((text, hash)) => names.number_hashed(text, hash),
+                None => Name::NONE,
+            });
+            index += 1;
         }
         Self { tokens, names: numbered.into() }
     }
 
     /// The identifier at an index, or none.
     pub fn name(&self, index: usize) -> Name {
-        self.names.get(index).copied().unwrap_or(Name::NONE)
+        if index < self.names.len() { self.names[index] } else { Name::NONE }
     }
 
     /// Whether the token at an index reads `text`.

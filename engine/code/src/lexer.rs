@@ -1,9 +1,12 @@
-//! Rust source text to tokens: names, literals and punctuation, each with its place; comments and white space vanish here.
+//! The tokens of a source file: names, literals and punctuation, each with its place. How text is cut into them is `cut.rs`'s
+//! to say.
 //!
-//! It never fails: what no Rust lexer would accept becomes single-character punctuation, so that a file with an error in
-//! it still has a digest (the compiler reports the error).
+//! Macros are compiled without optimisation, where each call costs. What is asked of every token is therefore written with
+//! plain loops over bytes here and in `cut.rs`.
 
 use std::ops::Range;
+
+use crate::cut::cut;
 
 /// What kind of token it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,25 +40,23 @@ pub struct Token {
     pub line: u32,
     /// For delimiters, the index of the other one; where it is missing, the token's own index.
     pub partner: u32,
+    /// For identifiers, [`crate::names::hash`] of their text without `r#`.
+    pub(crate) hash: u32,
 }
 
 /// A file's text with its tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
-    text: String,
-    tokens: Vec<Token>,
+    text: Box<str>,
+    tokens: Box<[Token]>,
 }
 
 impl Tokens {
     /// Lexes a file (or any run of tokens as text). Documentation comments and `#[doc …]` attributes are left out.
     pub fn lex(text: impl Into<String>) -> Self {
-        let text = text.into();
-        let mut lexer = Lexer { text: &text, at: 0, line: 1, tokens: Vec::with_capacity(text.len() / 4) };
-        lexer.run();
-        let tokens = without_docs(&text, &lexer.tokens);
-        let mut tokens = Self { text, tokens };
-        tokens.pair();
-        tokens
+        let text = text.into().into_boxed_str();
+        let tokens = cut(&text).into_boxed_slice();
+        Self { text, tokens }
     }
 
     /// The number of tokens.
@@ -70,7 +71,7 @@ impl Tokens {
 
     /// A token, if there are so many.
     pub fn get(&self, index: usize) -> Option<Token> {
-        self.tokens.get(index).copied()
+        if index < self.tokens.len() { Some(self.tokens[index]) } else { None }
     }
 
     /// All tokens, in order.
@@ -80,35 +81,70 @@ impl Tokens {
 
     /// The text of the token at `index`; empty past the end.
     pub fn text(&self, index: usize) -> &str {
-        self.tokens.get(index).map_or("", |token| &self.text[token.start as usize..token.end as usize])
+        if index >= self.tokens.len() {
+            return "";
+        }
+        let token = &self.tokens[index];
+        &self.text[token.start as usize..token.end as usize]
     }
 
     /// The kind of the token at `index`.
     pub fn kind(&self, index: usize) -> Option<Kind> {
-        self.tokens.get(index).map(|token| token.kind)
+        if index < self.tokens.len() { Some(self.tokens[index].kind) } else { None }
     }
 
     /// Whether the token at an index is a lifetime.
     pub fn is_lifetime(&self, index: usize) -> bool {
-        self.kind(index) == Some(Kind::Lifetime)
+        matches!(self.kind(index), Some(Kind::Lifetime))
     }
 
     /// Whether the token at `index` reads `text` and is no literal.
     pub fn is(&self, index: usize, text: &str) -> bool {
-        self.text(index) == text && !matches!(self.kind(index), None | Some(Kind::Text | Kind::Number))
+        if index >= self.tokens.len() {
+            return false;
+        }
+        let token = &self.tokens[index];
+        let (start, end) = (token.start as usize, token.end as usize);
+        let (wanted, bytes) = (text.as_bytes(), self.text.as_bytes());
+        if end - start != wanted.len() || matches!(token.kind, Kind::Text | Kind::Number) {
+            return false;
+        }
+        let mut at = 0;
+        while at < wanted.len() {
+            if bytes[start + at] != wanted[at] {
+                return false;
+            }
+            at += 1;
+        }
+        true
     }
 
     /// The identifier at `index`, without `r#`.
     pub fn ident(&self, index: usize) -> Option<&str> {
-        (self.kind(index)? == Kind::Ident).then(|| {
-            let text = self.text(index);
-            text.strip_prefix("r#").unwrap_or(text)
-        })
+        if index >= self.tokens.len() || !matches!(self.tokens[index].kind, Kind::Ident) {
+            return None;
+        }
+        let text = self.text(index);
+        Some(text.strip_prefix("r#").unwrap_or(text))
+    }
+
+    /// The bytes of the identifier at `index`, without `r#`, and their hash; nothing for other tokens.
+    pub(crate) fn word(&self, index: usize) -> Option<(&[u8], u32)> {
+        let token = &self.tokens[index];
+        if !matches!(token.kind, Kind::Ident) {
+            return None;
+        }
+        let (mut start, end) = (token.start as usize, token.end as usize);
+        let bytes = self.text.as_bytes();
+        if bytes[start] == b'r' && end - start > 2 && bytes[start + 1] == b'#' {
+            start += 2;
+        }
+        Some((&bytes[start..end], token.hash))
     }
 
     /// The contents of the string literal at `index`, with simple escapes resolved; `None` for other tokens.
     pub fn string(&self, index: usize) -> Option<String> {
-        (self.kind(index)? == Kind::Text).then(|| unquote(self.text(index)))
+        matches!(self.kind(index)?, Kind::Text).then(|| unquote(self.text(index)))
     }
 
     /// The line of the token at `index`, or of the last one.
@@ -118,106 +154,43 @@ impl Tokens {
 
     /// The index just behind the delimited group that opens at `index`; for other tokens the next index.
     pub fn after(&self, index: usize) -> usize {
-        match self.tokens.get(index) {
-            Some(token) if token.kind == Kind::Open && token.partner as usize > index => {
-                token.partner as usize + 1
-            }
-            _ => index + 1,
+        if index >= self.tokens.len() {
+            return index + 1;
         }
+        let token = &self.tokens[index];
+        let partner = token.partner as usize;
+        if matches!(token.kind, Kind::Open) && partner > index { partner + 1 } else { index + 1 }
     }
 
-    /// Feeds the tokens of a range to a hash, so that no two different runs of tokens feed the same bytes.
+    /// Feeds the tokens of a range to a hash, so that no two different runs of tokens feed the same bytes: behind each stands a
+    /// byte that no text has.
     pub fn feed(&self, range: Range<usize>, hasher: &mut blake3::Hasher) {
-        let mut buffer = Vec::with_capacity(4096);
-        for index in range {
-            let text = self.text(index);
-            let tag = match self.kind(index) {
-                Some(Kind::Text | Kind::Number) => 1,
-                Some(_) => 0,
-                None => break,
-            };
-            buffer.push(tag);
-            buffer.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-            buffer.extend_from_slice(text.as_bytes());
-            if buffer.len() > 4000 {
-                hasher.update(&buffer);
-                buffer.clear();
+        const SIZE: usize = 4096;
+        let mut buffer = [0; SIZE];
+        let mut used = 0;
+        let bytes = self.text.as_bytes();
+        let (mut index, end) = (range.start, range.end.min(self.tokens.len()));
+        while index < end {
+            let (mut at, behind) = (self.tokens[index].start as usize, self.tokens[index].end as usize);
+            if used + (behind - at) >= SIZE {
+                hasher.update(&buffer[..used]);
+                used = 0;
             }
-        }
-        hasher.update(&buffer);
-    }
-
-    /// Connects opening and closing delimiters; a stray one is its own partner.
-    fn pair(&mut self) {
-        let mut open: Vec<usize> = Vec::new();
-        for index in 0..self.tokens.len() {
-            self.tokens[index].partner = index_u32(index);
-            match self.tokens[index].kind {
-                Kind::Open => open.push(index),
-                Kind::Close => {
-                    let wanted = match self.text(index) {
-                        ")" => "(",
-                        "]" => "[",
-                        _ => "{",
-                    };
-                    if open.last().is_some_and(|&start| self.text(start) == wanted)
-                        && let Some(start) = open.pop()
-                    {
-                        self.tokens[start].partner = index_u32(index);
-                        self.tokens[index].partner = index_u32(start);
-                    }
-                }
-                _ => {}
+            if behind - at >= SIZE {
+                hasher.update(&bytes[at..behind]);
+                at = behind;
             }
-        }
-    }
-}
-
-fn index_u32(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-/// Drops `#[doc …]` and `#![doc …]`, which documentation comments are another spelling of.
-fn without_docs(text: &str, tokens: &[Token]) -> Vec<Token> {
-    let read = |index: usize| {
-        tokens.get(index).map_or("", |token: &Token| &text[token.start as usize..token.end as usize])
-    };
-    let is_doc = |index: usize| -> Option<usize> {
-        if read(index) != "#" {
-            return None;
-        }
-        let mut at = index + 1;
-        if read(at) == "!" {
-            at += 1;
-        }
-        if read(at) != "[" || read(at + 1) != "doc" || !matches!(read(at + 2), "=" | "(") {
-            return None;
-        }
-        let mut depth = 0_i32;
-        while let Some(token) = tokens.get(at) {
-            match (token.kind, read(at)) {
-                (Kind::Open, _) => depth += 1,
-                (Kind::Close, _) => depth -= 1,
-                _ => {}
+            while at < behind {
+                buffer[used] = bytes[at];
+                used += 1;
+                at += 1;
             }
-            at += 1;
-            if depth == 0 {
-                return Some(at);
-            }
-        }
-        None
-    };
-    let mut kept = Vec::with_capacity(tokens.len());
-    let mut index = 0;
-    while index < tokens.len() {
-        if let Some(after) = is_doc(index) {
-            index = after;
-        } else {
-            kept.push(tokens[index]);
+            buffer[used] = 0xff;
+            used += 1;
             index += 1;
         }
+        hasher.update(&buffer[..used]);
     }
-    kept
 }
 
 /// The contents of a string literal.
@@ -257,248 +230,6 @@ fn unquote(literal: &str) -> String {
         }
     }
     out
-}
-
-/// Operators of two and three characters, longest first.
-const OPERATORS: [&str; 25] = [
-    "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=",
-    "%=", "^=", "&=", "|=", "<<", ">>", "..", "<-",
-];
-
-struct Lexer<'a> {
-    text: &'a str,
-    at: usize,
-    line: u32,
-    tokens: Vec<Token>,
-}
-
-impl Lexer<'_> {
-    fn byte(&self, offset: usize) -> u8 {
-        self.text.as_bytes().get(self.at + offset).copied().unwrap_or(0)
-    }
-
-    fn run(&mut self) {
-        if self.text.starts_with('\u{feff}') {
-            self.at = 3;
-        }
-        if self.text[self.at..].starts_with("#!") && !self.text[self.at + 2..].trim_start().starts_with('[') {
-            self.skip_line();
-        }
-        while self.at < self.text.len() {
-            match self.byte(0) {
-                b'\n' => {
-                    self.line += 1;
-                    self.at += 1;
-                }
-                b' ' | b'\t' | b'\r' | 0x0b | 0x0c => self.at += 1,
-                b'/' if self.byte(1) == b'/' => self.skip_line(),
-                b'/' if self.byte(1) == b'*' => self.skip_block_comment(),
-                _ => self.token(),
-            }
-        }
-    }
-
-    fn skip_line(&mut self) {
-        self.at = self.text[self.at..].find('\n').map_or(self.text.len(), |end| self.at + end);
-    }
-
-    fn skip_block_comment(&mut self) {
-        let mut depth = 0_usize;
-        while self.at < self.text.len() {
-            match (self.byte(0), self.byte(1)) {
-                (b'/', b'*') => {
-                    depth += 1;
-                    self.at += 2;
-                }
-                (b'*', b'/') => {
-                    depth -= 1;
-                    self.at += 2;
-                    if depth == 0 {
-                        return;
-                    }
-                }
-                (b'\n', _) => {
-                    self.line += 1;
-                    self.at += 1;
-                }
-                _ => self.at += 1,
-            }
-        }
-    }
-
-    /// Lexes one token and pushes it.
-    fn token(&mut self) {
-        let (start, line) = (self.at, self.line);
-        let kind = self.scan();
-        debug_assert!(self.at > start, "the lexer always advances");
-        if let Some(kind) = kind {
-            self.tokens.push(Token {
-                kind,
-                start: index_u32(start),
-                end: index_u32(self.at),
-                line,
-                partner: 0,
-            });
-        }
-    }
-
-    fn scan(&mut self) -> Option<Kind> {
-        let first = self.text[self.at..].chars().next()?;
-        match first {
-            '(' | '[' | '{' => {
-                self.at += 1;
-                Some(Kind::Open)
-            }
-            ')' | ']' | '}' => {
-                self.at += 1;
-                Some(Kind::Close)
-            }
-            '"' => {
-                self.quoted(b'"');
-                Some(Kind::Text)
-            }
-            '\'' => Some(self.quote()),
-            '0'..='9' => {
-                self.number();
-                Some(Kind::Number)
-            }
-            c if c == '_' || c.is_alphabetic() => Some(self.word()),
-            c if c.is_whitespace() => {
-                self.at += c.len_utf8();
-                None
-            }
-            c => {
-                let rest = &self.text.as_bytes()[self.at..];
-                let operator = OPERATORS.iter().find(|operator| rest.starts_with(operator.as_bytes()));
-                self.at += operator.map_or(c.len_utf8(), |operator| operator.len());
-                Some(Kind::Punct)
-            }
-        }
-    }
-
-    /// A string or character from its opening quote to behind its closing one, escapes respected.
-    fn quoted(&mut self, quote: u8) {
-        self.at += 1;
-        while self.at < self.text.len() {
-            match self.byte(0) {
-                b'\\' => {
-                    if self.byte(1) == b'\n' {
-                        self.line += 1;
-                    }
-                    self.at += 2;
-                }
-                b'\n' => {
-                    self.line += 1;
-                    self.at += 1;
-                }
-                c if c == quote => {
-                    self.at += 1;
-                    break;
-                }
-                _ => self.at += 1,
-            }
-        }
-        self.settle();
-    }
-
-    /// Puts the cursor on a character boundary inside the text (after an escape in a broken file it may not be).
-    fn settle(&mut self) {
-        self.at = self.at.min(self.text.len());
-        while !self.text.is_char_boundary(self.at) {
-            self.at += 1;
-        }
-    }
-
-    /// `'a` or `'x'`.
-    fn quote(&mut self) -> Kind {
-        let mut rest = self.text[self.at + 1..].chars();
-        match (rest.next(), rest.next()) {
-            (Some('\\'), _) | (Some(_), Some('\'')) => {
-                self.quoted(b'\'');
-                Kind::Number
-            }
-            (Some(c), _) if c == '_' || c.is_alphabetic() => {
-                self.at += 1;
-                self.identifier();
-                Kind::Lifetime
-            }
-            _ => {
-                self.at += 1;
-                Kind::Punct
-            }
-        }
-    }
-
-    fn identifier(&mut self) {
-        let rest = &self.text[self.at..];
-        self.at += rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
-    }
-
-    /// An identifier, or a literal with a prefix.
-    fn word(&mut self) -> Kind {
-        let start = self.at;
-        self.identifier();
-        let word = &self.text[start..self.at];
-        let next = self.byte(0);
-        match (word, next) {
-            ("b" | "c", b'"') => {
-                self.quoted(b'"');
-                Kind::Text
-            }
-            ("b", b'\'') => {
-                self.quoted(b'\'');
-                Kind::Number
-            }
-            ("r" | "br" | "cr", b'"' | b'#') => {
-                let hashes = self.text[self.at..].bytes().take_while(|&b| b == b'#').count();
-                if self.byte(hashes) == b'"' {
-                    self.raw(hashes);
-                    return Kind::Text;
-                }
-                if word == "r" && hashes == 1 {
-                    self.at += 1;
-                    self.identifier();
-                }
-                Kind::Ident
-            }
-            _ => Kind::Ident,
-        }
-    }
-
-    /// A raw string from its first `#` (or quote) to behind its last.
-    fn raw(&mut self, hashes: usize) {
-        let end = format!("\"{}", "#".repeat(hashes));
-        let body = self.at + hashes + 1;
-        let length = self.text[body..].find(&end).map_or(self.text.len() - body, |found| found + end.len());
-        let newlines = self.text[body..body + length].bytes().filter(|&b| b == b'\n').count();
-        self.line += index_u32(newlines);
-        self.at = body + length;
-    }
-
-    fn number(&mut self) {
-        let hexadecimal = self.byte(0) == b'0' && matches!(self.byte(1), b'x' | b'X' | b'b' | b'o');
-        self.identifier();
-        // A fraction, unless the dot belongs to a range, a method call or a field.
-        if !hexadecimal
-            && self.byte(0) == b'.'
-            && self.byte(1) != b'.'
-            && !(self.byte(1) == b'_' || self.byte(1).is_ascii_alphabetic())
-            && self.byte(1) < 0x80
-        {
-            self.at += 1;
-            self.identifier();
-        }
-        // A signed exponent.
-        let last = self.text.as_bytes()[self.at - 1];
-        if !hexadecimal
-            && matches!(last, b'e' | b'E')
-            && matches!(self.byte(0), b'+' | b'-')
-            && self.byte(1).is_ascii_digit()
-        {
-            self.at += 1;
-            self.identifier();
-        }
-    }
 }
 
 #[cfg(test)]

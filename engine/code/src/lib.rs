@@ -13,6 +13,8 @@ pub mod closure;
 #[cfg(feature = "analysis")]
 pub mod compiler;
 #[cfg(feature = "analysis")]
+mod cut;
+#[cfg(feature = "analysis")]
 pub mod facts;
 #[cfg(feature = "analysis")]
 pub mod impls;

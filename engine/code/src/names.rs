@@ -1,9 +1,5 @@
 //! Names as numbers: every identifier of every file is compared many times, and text is slow to compare without optimisation.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
-
 /// An identifier, without `r#`; [`Name::NONE`] stands for a token that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(pub u32);
@@ -47,35 +43,36 @@ impl Name {
     }
 }
 
+/// What a hash is multiplied by at each byte.
+pub(crate) const STEP: u64 = 0x0100_0193;
+
+/// A hash of an identifier that is quick without optimisation, as which macros are compiled. Nobody attacks it.
+pub(crate) fn hash(text: &[u8]) -> u32 {
+    let mut hash = 0_u64;
+    for &byte in text {
+        hash = (hash * STEP + u64::from(byte)) & 0xffff_ffff;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it has so many bits")]
+    let hash = hash as u32;
+    hash
+}
+
 /// All identifiers that were met.
 #[derive(Debug)]
 pub struct Names {
-    texts: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, Name, BuildHasherDefault<Quick>>,
-}
-
-/// A hasher for short texts that is quick without optimisation, as which macros are compiled. Nobody attacks it.
-#[derive(Debug, Default)]
-struct Quick(u64);
-
-impl Hasher for Quick {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut at = 0;
-        while at < bytes.len() {
-            self.0 = (self.0.rotate_left(5) ^ u64::from(bytes[at])).wrapping_mul(0x517c_c1b7_2722_0a95);
-            at += 1;
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    texts: Vec<Box<str>>,
+    hashes: Vec<u32>,
+    /// The numbers by their hashes, 0 where none is; each in the first free place from where its hash says. There is room for
+    /// twice as many.
+    slots: Box<[u32]>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let mut names = Self { texts: Vec::new(), numbers: HashMap::default() };
-        for text in KNOWN {
+        // A first one, of no text, which is never looked up.
+        let mut names =
+            Self { texts: vec!["".into()], hashes: vec![0], slots: vec![0; 2048].into_boxed_slice() };
+        for text in &KNOWN[1..] {
             names.number(text);
         }
         names
@@ -91,19 +88,46 @@ impl Names {
 
     /// The number of an identifier.
     pub fn number(&mut self, text: &str) -> Name {
-        if let Some(name) = self.numbers.get(text) {
-            return *name;
+        self.number_hashed(text.as_bytes(), hash(text.as_bytes()))
+    }
+
+    /// The number of an identifier of which the hash is known.
+    pub(crate) fn number_hashed(&mut self, text: &[u8], hash: u32) -> Name {
+        let slot = self.slot(text, hash);
+        if self.slots[slot] != 0 || text.is_empty() {
+            return Name(self.slots[slot]);
         }
-        let name = Name(u32::try_from(self.texts.len()).unwrap_or(0));
-        let text: Arc<str> = text.into();
-        self.texts.push(text.clone());
-        self.numbers.insert(text, name);
-        name
+        let number = u32::try_from(self.texts.len()).unwrap_or(0);
+        self.texts.push(String::from_utf8_lossy(text).into());
+        self.hashes.push(hash);
+        self.slots[slot] = number;
+        if self.texts.len() * 2 > self.slots.len() {
+            self.slots = vec![0; self.slots.len() * 4].into_boxed_slice();
+            for number in 1..self.texts.len() {
+                let slot = self.slot(self.texts[number].as_bytes(), self.hashes[number]);
+                self.slots[slot] = u32::try_from(number).unwrap_or(0);
+            }
+        }
+        Name(number)
+    }
+
+    /// Where the number of an identifier is, or would be.
+    fn slot(&self, text: &[u8], hash: u32) -> usize {
+        let last = self.slots.len() - 1;
+        let mut slot = (hash ^ (hash >> 15)) as usize & last;
+        loop {
+            let number = self.slots[slot] as usize;
+            if number == 0 || self.hashes[number] == hash && self.texts[number].as_bytes() == text {
+                return slot;
+            }
+            slot = (slot + 1) & last;
+        }
     }
 
     /// The number of an identifier that some file has.
     pub fn find(&self, text: &str) -> Option<Name> {
-        self.numbers.get(text).copied()
+        let number = self.slots[self.slot(text.as_bytes(), hash(text.as_bytes()))];
+        (number != 0 || text.is_empty()).then_some(Name(number))
     }
 
     /// An identifier's text.
@@ -125,5 +149,22 @@ mod tests {
         assert!(Name::UNDERSCORE.is_keyword() && !Name::SELF_TYPE.is_keyword());
         let new = names.number("something");
         assert_eq!((names.number("something"), names.text(new)), (new, "something"));
+        assert_eq!((names.find(""), names.find("other")), (Some(Name::NONE), None));
+    }
+
+    #[test]
+    fn many_names_keep_their_numbers() {
+        let mut names = Names::default();
+        let all: Vec<Name> = (0..5000).map(|n| names.number(&format!("name_{n}"))).collect();
+        for (n, name) in all.into_iter().enumerate() {
+            let text = format!("name_{n}");
+            assert_eq!((names.find(&text), names.text(name)), (Some(name), text.as_str()));
+        }
+        // What the lexer says of a word is what is looked for.
+        let tokens = crate::lexer::Tokens::lex("name_7 r#type é_1 'a 1 r#é");
+        let words = (0..tokens.len()).filter_map(|at| tokens.word(at));
+        let known: Vec<Name> = words.map(|(text, hash)| names.number_hashed(text, hash)).collect();
+        let wanted = ["name_7", "type", "é_1", "é"].map(|text| names.find(text).expect("it is known"));
+        assert_eq!(known, wanted);
     }
 }
