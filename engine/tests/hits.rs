@@ -82,6 +82,61 @@ fn functions_with_equal_arguments_are_told_apart() {
 }
 
 #[test]
+fn functions_that_share_a_name_are_not_taken_for_each_other() {
+    // Functions in two blocks of one function have one name. Which of them is registered first is not known.
+    type Asked = fn(&Path) -> u64;
+    let (reads, fixed): ([Asked; 2], [Asked; 2]) = {
+        let (first, last): (Asked, Asked) = {
+            #[fleche]
+            fn twin(path: &Path) -> u64 {
+                fleche::fs::read(path).map_or(0, |bytes| bytes.len() as u64)
+            }
+            #[fleche]
+            fn pair(path: &Path) -> u64 {
+                let _ = path;
+                3
+            }
+            #[fleche]
+            fn of_first_twin(path: &Path) -> u64 {
+                twin(path)
+            }
+            #[fleche]
+            fn of_first_pair(path: &Path) -> u64 {
+                pair(path)
+            }
+            (of_first_twin, of_first_pair)
+        };
+        #[fleche]
+        fn twin(path: &Path) -> u64 {
+            let _ = path;
+            3
+        }
+        #[fleche]
+        fn pair(path: &Path) -> u64 {
+            fleche::fs::read(path).map_or(0, |bytes| bytes.len() as u64)
+        }
+        #[fleche]
+        fn of_second_twin(path: &Path) -> u64 {
+            twin(path)
+        }
+        #[fleche]
+        fn of_second_pair(path: &Path) -> u64 {
+            pair(path)
+        }
+        ([first, of_second_pair], [of_second_twin, last])
+    };
+    let all = reads.map(|asked| (asked, 5)).into_iter().chain(fixed.map(|asked| (asked, 3)));
+    for (asked, result) in all {
+        let mut project = Project::new();
+        let book = project.write("book", "one");
+        assert_eq!(asked(&book), 3);
+        project.write("book", "three");
+        project.restart();
+        assert_eq!(asked(&book), result);
+    }
+}
+
+#[test]
 fn what_one_cache_knows_hides_nothing_from_another() {
     #[fleche]
     fn inner(n: u64) -> u64 {

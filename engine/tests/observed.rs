@@ -94,3 +94,26 @@ fn why_something_is_stale() {
         ]
     );
 }
+
+#[test]
+fn counters_count_whether_or_not_anybody_listens() {
+    #[fleche]
+    fn double(n: u64) -> u64 {
+        2 * n
+    }
+    let counted = |project: &Project| {
+        let (a, b) = (project.write("a", "one two"), project.write("b", "three"));
+        for _ in 0..3 {
+            assert_eq!((sum(&a, &b).unwrap(), double(4)), (3, 8));
+        }
+        project.write("b", "four");
+        assert_eq!(sum(&a, &b).unwrap(), 3);
+        project.remove("a");
+        assert!(sum(&a, &b).is_err());
+        project.cache.stats()
+    };
+    let stats = counted(&Project::quiet());
+    assert_eq!((stats.ran, stats.cut_off, stats.uncached), (5, 1, 2));
+    assert_eq!(stats.hits, 9, "once a picture: two calls below one, and one that nobody looks at again");
+    assert_eq!(stats, counted(&Project::new()));
+}

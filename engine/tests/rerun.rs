@@ -69,6 +69,38 @@ fn a_rerun_runs_all_below_and_says_what_came_out() {
 }
 
 #[test]
+fn a_rerun_goes_through_branches() {
+    #[fleche]
+    fn spread(n: u64) -> u64 {
+        fleche::par_map(1..=n, one_of).into_iter().sum()
+    }
+    #[fleche]
+    fn one_of(n: u64) -> u64 {
+        n
+    }
+    let _project = Project::new();
+    assert_eq!(spread(4), 10);
+    let (sum, report) = fleche::rerun(|| spread(4));
+    assert_eq!((sum, report.ran.len()), (10, 5), "{report}");
+}
+
+#[test]
+fn a_dependent_is_valid_if_any_of_its_records_holds() {
+    let project = Project::new();
+    let book = project.write("book", "one two");
+    even(&book).unwrap();
+    project.write("book", "one two three");
+    even(&book).unwrap();
+    // The newest record of `even` observed three words, an older one two.
+    project.write("book", "two words");
+    let (_, report) = fleche::rerun(|| words(&book).unwrap());
+    assert_eq!(dependents(&report, &project), [r#"even("book"): still valid"#]);
+    project.log();
+    assert!(even(&book).unwrap());
+    assert!(project.log().iter().all(|line| line.ends_with("hit")));
+}
+
+#[test]
 fn a_call_met_twice_in_a_rerun_runs_once() {
     let project = Project::new();
     let book = project.write("book", "one two");
