@@ -44,8 +44,8 @@ enum Step {
     Collect,
     /// Two threads ask at once.
     AskBoth(usize, usize),
-    /// Asks; another thread makes the edit when the bodies have taken so many steps, or afterwards.
-    During(usize, usize, Edit),
+    /// Asks, or runs again; another thread makes the edit when the bodies have taken so many steps, or afterwards.
+    During(usize, bool, usize, Edit),
     /// What nobody tracks is different, and the node is invalidated by hand.
     Invalidate(usize, u8),
     /// What nobody tracks is different, and the node is run again.
@@ -334,8 +334,8 @@ impl Bench {
                 // Whoever depends on it cannot be verified without its record, and runs.
                 recorded.clear();
             }
-            Step::During(n, steps, edit) => {
-                node = n % nodes;
+            Step::During(n, again, steps, edit) => {
+                (node, forced) = (n % nodes, *again);
                 *self.running.later.lock().unwrap() = Some((*steps, edit.clone()));
                 before = Some(*world);
                 edit.of(world);
@@ -498,6 +498,14 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+/// Half of the edits are of what the program sets: of a file, programs may see more than its content.
+fn during() -> impl Strategy<Value = Step> {
+    let set = (0..3_u8).prop_map(|byte| Edit::Write(NAMED, byte));
+    let edit = prop_oneof![edit().boxed(), set.boxed()];
+    (0..8_usize, any::<bool>(), 0..20_usize, edit)
+        .prop_map(|(n, again, steps, edit)| Step::During(n, again, steps, edit))
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let salt = 0..3_u8;
     prop_oneof![
@@ -510,7 +518,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8_usize).prop_map(Step::Evict),
         1 => Just(Step::Collect),
         1 => (0..8_usize, 0..8_usize).prop_map(|(a, b)| Step::AskBoth(a, b)),
-        2 => (0..8_usize, 0..12_usize, edit()).prop_map(|(n, steps, edit)| Step::During(n, steps, edit)),
+        3 => during(),
         1 => (0..8_usize, salt.clone()).prop_map(|(n, salt)| Step::Invalidate(n, salt)),
         1 => (0..8_usize, salt).prop_map(|(n, salt)| Step::RerunOther(n, salt)),
     ]
