@@ -21,7 +21,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fleche_store::{Bytes, CallId, CallKey, Dependency, Digest, Edge, Stored};
 use foldhash::HashMap;
-use parking_lot::RwLock;
 
 use crate::cover::{self, CoverId, Covers};
 use crate::files::Files;
@@ -29,6 +28,7 @@ use crate::frame::{Dep, Seen};
 use crate::input::InputId;
 use crate::registry::Definition;
 use crate::revision::Revision;
+use crate::sync::RwLock;
 
 use self::images::Places;
 pub(crate) use self::inputs::{look, settle};

@@ -4,27 +4,31 @@
 //! A revision that was begun before a set must never mix what it saw then with the new value: it is broken where
 //! it meets it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use fleche_store::Digest;
 use foldhash::HashMap;
-use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::frame::{Dep, Taint};
 use crate::input::{self, InputId};
 use crate::revision::Revision;
+use crate::sync::{Mutex, RwLock, global};
 use crate::{cache, cancel, graph, thread, value};
 
 /// The digests of each named input, each with the number of the change that set it, the newest last.
 type Set = HashMap<InputId, Vec<(Digest, u64)>>;
 
-static SET: LazyLock<RwLock<Set>> = LazyLock::new(RwLock::default);
+global! {
+    static ref SET: RwLock<Set> = RwLock::default();
+}
 
-/// The last changes before the pictures that are pinned, which see what was set up to then and nothing later. Held while
-/// an input is set, so that no pinned picture begins halfway through.
-static PINS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+global! {
+    /// The last changes before the pictures that are pinned, which see what was set up to then and nothing later. Held while
+    /// an input is set, so that no pinned picture begins halfway through.
+    static ref PINS: Mutex<Vec<u64>> = Mutex::default();
+}
 
 /// A pinned picture, until dropped.
 #[derive(Debug)]
@@ -179,7 +183,7 @@ impl<T: Serialize> Input<T> {
 ///
 /// A revision that begins meanwhile may have used what a graph knew before it was told, so the change gets a number
 /// above all revisions of that time: to them the input cannot be observed. Gives the number.
-fn publish(id: InputId, digest: Digest, pins: &[u64]) -> u64 {
+pub(crate) fn publish(id: InputId, digest: Digest, pins: &[u64]) -> u64 {
     let before = self::digest(id);
     announce(id, digest);
     cache::for_each(|cache| cache.with_graph(|graph| graph.set(id, digest)));

@@ -269,7 +269,10 @@ impl Drop for Sweep<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
+
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use fleche_store::{CallKey, Digest, Stored, TypeFingerprint, ValueDigest};
 

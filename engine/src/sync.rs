@@ -5,11 +5,12 @@
 
 #[cfg(not(all(test, feature = "shuttle")))]
 mod real {
-    pub(crate) use parking_lot::{Condvar, Mutex};
+    pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
 
     /// A static that is made when it is first used.
     macro_rules! global {
-        (static ref $name:ident: $type:ty = $value:expr;) => {
+        ($(#[$about:meta])* static ref $name:ident: $type:ty = $value:expr;) => {
+            $(#[$about])*
             static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
         };
     }
@@ -23,7 +24,7 @@ mod real {
     /// A static that each execution makes anew.
     pub(crate) use shuttle::lazy_static as global;
 
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
 
     /// `None` only while a condition variable has it.
@@ -46,6 +47,23 @@ mod real {
     impl<T> DerefMut for Guard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
             self.0.as_mut().unwrap()
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> shuttle::sync::RwLockReadGuard<'_, T> {
+            self.0.read().unwrap()
+        }
+
+        pub(crate) fn write(&self) -> shuttle::sync::RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap()
         }
     }
 
