@@ -4,7 +4,7 @@ mod common;
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::Project;
 use fleche::rerun::{Followed, Found, Report, Standing};
@@ -82,6 +82,32 @@ fn a_rerun_goes_through_branches() {
     assert_eq!(spread(4), 10);
     let (sum, report) = fleche::rerun(|| spread(4));
     assert_eq!((sum, report.ran.len()), (10, 5), "{report}");
+}
+
+#[test]
+fn a_record_that_a_rerun_refutes_does_not_come_back() {
+    static SECOND: AtomicBool = AtomicBool::new(false);
+    #[fleche(hash_code = false)]
+    fn either(first: &Path, second: &Path) -> u64 {
+        // Nothing tells of this switch.
+        let read = if SECOND.load(Ordering::SeqCst) { second } else { first };
+        fleche::fs::read(read).map_or(0, |bytes| bytes.len() as u64)
+    }
+    for fresh in [false, true] {
+        let mut project = Project::new();
+        let (first, second) = (project.write("first", "one"), project.write("second", "three"));
+        SECOND.store(false, Ordering::SeqCst);
+        assert_eq!(either(&first, &second), 3);
+        SECOND.store(true, Ordering::SeqCst);
+        let (result, report) = fleche::rerun(|| either(&first, &second));
+        assert_eq!((result, report.nondeterministic().count()), (5, 1));
+        if fresh {
+            project.restart();
+        }
+        // What the rerun observed is different now; what the record before it had observed is not.
+        project.write("second", "seven 7");
+        assert_eq!(either(&first, &second), 7);
+    }
 }
 
 #[test]
