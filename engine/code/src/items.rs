@@ -352,6 +352,45 @@ fn tree(lexed: &Lexed, range: Range<usize>, prefix: &[Name], absolute: bool, fou
     }
 }
 
+/// Whether the function whose name is at an index stands itself in an impl or trait.
+pub fn is_member(tokens: &Tokens, name: usize) -> bool {
+    const KEYWORDS: [&str; 12] =
+        ["impl", "trait", "fn", "mod", "struct", "enum", "const", "static", "let", "extern", "type", "match"];
+    // Back to the brace around it, and to where the head of what that brace belongs to begins.
+    let mut at = name;
+    let mut open = None;
+    while at > 0 {
+        at -= 1;
+        match tokens.get(at) {
+            Some(token) if token.kind == Kind::Close => {
+                if open.is_some() && tokens.is(at, "}") {
+                    at += 1;
+                    break;
+                }
+                at = token.partner as usize;
+            }
+            Some(token) if token.kind == Kind::Open && open.is_none() && tokens.is(at, "{") => {
+                open = Some(token.partner);
+            }
+            Some(token) if token.kind == Kind::Open => {
+                at += 1;
+                break;
+            }
+            _ if open.is_some() && tokens.is(at, ";") => break,
+            _ => {}
+        }
+    }
+    while open.is_some() && !tokens.is(at, "{") && at < name {
+        if let Some(word) = tokens.ident(at)
+            && KEYWORDS.contains(&word)
+        {
+            return matches!(word, "impl" | "trait");
+        }
+        at = tokens.after(at);
+    }
+    false
+}
+
 /// Whether a group of attributes says that the item exists only in test builds.
 pub fn only_for_tests(lexed: &Lexed, attributes: Range<usize>) -> bool {
     let mut at = attributes.start;
@@ -463,6 +502,35 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, ["a=a", "d=a::b::c", "=a::e", "_=a::f", "g=a::g"]);
+    }
+
+    #[test]
+    fn members_are_told_from_functions_beside_them() {
+        for (text, expected) in [
+            ("impl A { fn f() {} }", true),
+            (
+                "fn a() {} #[x(fn)] pub unsafe trait T: U where V: W { fn a() {} const B: u8 = 1; #[x] fn f() {} }",
+                true,
+            ),
+            (
+                "use a::{b, c}; impl<T> A<T> for [u8; 2] { type X = (u8,); fn a(&self) {} async fn f(&self) {} }",
+                true,
+            ),
+            ("impl A {} fn f() {}", false),
+            ("mod a { fn f() {} }", false),
+            ("impl A { fn a() { fn f() {} } }", false),
+            ("fn a(x: impl B) -> impl C { fn f() {} }", false),
+            ("const A: u8 = { fn f() {} };", false),
+            ("trait A {} mod a { impl B {} fn f() {} }", false),
+            ("impl A { const B: u8 = { fn f() {} 1 }; }", false),
+            ("fn f() {}", false),
+            (") fn f() {}", false),
+            ("impl A { fn f", true),
+        ] {
+            let tokens = Tokens::lex(text);
+            let name = (1..tokens.len()).find(|at| tokens.is(*at, "f") && tokens.is(at - 1, "fn"));
+            assert_eq!(is_member(&tokens, name.expect("it is there")), expected, "{text}");
+        }
     }
 
     #[test]

@@ -38,7 +38,11 @@ impl Report {
             }
             let from = item.from.map(|from| from.to_string()).unwrap_or_default();
             let name = plain(&item.name);
-            let mut shared = last.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+            let (before, now) = (last.as_bytes(), name.as_bytes());
+            let mut shared = 0;
+            while shared < before.len() && shared < now.len() && before[shared] == now[shared] {
+                shared += 1;
+            }
             // A digit would be read as part of the number.
             while shared > 0
                 && (!name.is_char_boundary(shared)
@@ -118,7 +122,16 @@ impl Report {
 
 /// Text that fits into a field.
 fn plain(text: &str) -> String {
-    text.replace(|c: char| c.is_control(), " ")
+    // Hardly any text has one, and a look at bytes is quick without optimisation.
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] < 0x20 || bytes[at] == 0x7f || bytes[at] == 0xc2 {
+            return text.replace(|c: char| c.is_control(), " ");
+        }
+        at += 1;
+    }
+    text.to_owned()
 }
 
 #[cfg(test)]

@@ -321,21 +321,17 @@ impl Scan<'_> {
 
     /// Imports from elsewhere that act without being named: globs, `as _`, traits.
     pub(crate) fn imports_by_effect(&mut self) {
-        let imports = self.world.modules[self.module].imports.clone();
-        for import in imports {
-            let hidden = import.name.is_none() || import.name == Name::UNDERSCORE;
-            let mentioned = self.mentioned.contains(&import.name);
-            if mentioned || !(hidden || self.calls_methods && self.may_be_trait(import.name)) {
+        for index in 0..self.world.modules[self.module].imports.len() {
+            let name = self.world.modules[self.module].imports[index].name;
+            let hidden = name.is_none() || name == Name::UNDERSCORE;
+            if !hidden && (!self.calls_methods || self.mentioned.contains(&name) || !self.may_be_trait(name))
+                || hidden && self.mentioned.contains(&name)
+            {
                 // A name that is mentioned was resolved where it is.
                 continue;
             }
-            let meanings = self.resolver.resolve(self.world, self.module, &import.path, import.absolute);
-            if meanings.is_empty() || meanings.iter().any(|meaning| matches!(meaning, Meaning::Foreign(_))) {
-                let path = meanings.iter().find_map(|meaning| match meaning {
-                    Meaning::Foreign(path) => Some(path.clone()),
-                    _ => None,
-                });
-                self.foreign(&path.unwrap_or(import.path), import.name);
+            if let Some(path) = self.resolver.from_elsewhere(self.world, self.module, index) {
+                self.foreign(&path, name);
             }
         }
     }

@@ -4,8 +4,9 @@
 //! so, and never taken for something else.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use crate::items::ItemKind;
+use crate::items::{Import, ItemKind};
 use crate::names::Name;
 use crate::world::{Entry, Linked, ModuleId, NodeId, World};
 
@@ -29,6 +30,8 @@ pub enum Meaning {
 pub struct Resolver {
     known: HashMap<(ModuleId, Name), Vec<Meaning>>,
     traits: HashMap<ModuleId, Vec<NodeId>>,
+    /// For imports by their modules and places there, the path of what is from elsewhere.
+    elsewhere: HashMap<(ModuleId, usize), Option<Arc<[Name]>>>,
     /// `None` while they are being found out.
     globs: HashMap<ModuleId, Option<Globs>>,
 }
@@ -263,6 +266,28 @@ impl Resolver {
         current.sort_by_key(order);
         current.dedup();
         (current, complete)
+    }
+
+    /// The path in another crate that an import of a module may lead to, if it may: every function in the module asks for it.
+    pub fn from_elsewhere(
+        &mut self,
+        world: &mut World,
+        module: ModuleId,
+        import: usize,
+    ) -> Option<Arc<[Name]>> {
+        if let Some(known) = self.elsewhere.get(&(module, import)) {
+            return known.clone();
+        }
+        let Import { path, absolute, .. } = world.modules[module].imports[import].clone();
+        let meanings = self.resolve(world, module, &path, absolute);
+        let unknown = meanings.is_empty().then_some(path);
+        let foreign = meanings.into_iter().find_map(|meaning| match meaning {
+            Meaning::Foreign(path) => Some(path),
+            _ => None,
+        });
+        let found: Option<Arc<[Name]>> = foreign.or(unknown).map(Into::into);
+        self.elsewhere.insert((module, import), found.clone());
+        found
     }
 
     /// The crate of a name, as the code of a module knows it.

@@ -9,7 +9,7 @@ use crate::CodeDigest;
 use crate::closure::{Analysis, Closure};
 use crate::compiler::Invocation;
 use crate::facts::{Facts, Led, short};
-use crate::items::ItemKind;
+use crate::items::{self, ItemKind};
 use crate::lexer::Tokens;
 use crate::listed::{Items, Listed};
 use crate::lock::Lock;
@@ -80,13 +80,16 @@ pub struct Session {
     directory: Option<PathBuf>,
     out_dir: Option<PathBuf>,
     invocation: Invocation,
+    /// `None` if the crate cannot be read, or was not yet.
     analysis: Option<Analysis>,
+    /// Whether it was: functions of which no other code counts need none of it.
+    loaded: bool,
     whole: Option<(blake3::Hash, Vec<Part>)>,
     sources: Sources,
     locks: BTreeMap<PathBuf, Option<Lock>>,
     told: BTreeSet<PathBuf>,
-    /// How many functions of the same tokens were seen in an item, or else in a file.
-    twins: HashMap<(Option<NodeId>, Option<PathBuf>, blake3::Hash), u32>,
+    /// The functions of the same tokens that were seen in a file: their lines.
+    twins: HashMap<(Option<PathBuf>, blake3::Hash), Vec<u32>>,
     listing: Listed,
     led: Led,
     /// Whether reports list every item, however many there are.
@@ -132,12 +135,12 @@ fn source(option: &str) -> Source {
 impl Session {
     /// Looks at the crate that is being compiled.
     pub fn new(directory: Option<&Path>, out_dir: Option<&Path>, invocation: Invocation) -> Self {
-        let world = directory.and_then(|directory| World::load(directory, out_dir, &invocation));
         Self {
             directory: directory.map(Path::to_path_buf),
             out_dir: out_dir.map(Path::to_path_buf),
             invocation,
-            analysis: world.map(Analysis::new),
+            analysis: None,
+            loaded: false,
             whole: None,
             sources: Sources::default(),
             locks: BTreeMap::new(),
@@ -170,6 +173,16 @@ impl Session {
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let report = Report { level: "body".to_owned(), ..Report::default() };
         Reached { digest, options, environment: Vec::new(), report }
+    }
+
+    /// What is known of the crate's items, which are read when this is asked first.
+    fn analysis(&mut self) -> Option<&mut Analysis> {
+        if !std::mem::replace(&mut self.loaded, true) {
+            let (directory, out_dir) = (self.directory.as_deref(), self.out_dir.as_deref());
+            let world = directory.and_then(|directory| World::load(directory, out_dir, &self.invocation));
+            self.analysis = world.map(Analysis::new);
+        }
+        self.analysis.as_mut()
     }
 
     /// Splits `cfg` options into those that the compiler is to be asked for, and lines about the others.
@@ -222,22 +235,37 @@ impl Session {
     /// How many functions with these tokens were asked for before in this place. The compiler calls several by one full name
     /// where blocks of one item hold them, or a macro wrote them; what they name may differ nevertheless.
     pub fn twins(&mut self, function: Function<'_>) -> u32 {
-        let place = self.place(function);
-        let file = function.file.filter(|_| place.is_none()).map(Path::to_path_buf);
         let own = blake3::hash(format!("{} {}", function.name, function.tokens).as_bytes());
-        let count = self.twins.entry((place, file, own)).or_default();
-        *count += 1;
-        *count - 1
+        let lines = self.twins.entry((function.file.map(Path::to_path_buf), own)).or_default();
+        let before = std::mem::take(lines);
+        lines.clone_from(&before);
+        lines.push(function.line);
+        if before.is_empty() {
+            return 0;
+        }
+        // Which of them stand in the same item is to be seen in what was read.
+        let place = self.place(function);
+        let same = before.iter().filter(|line| self.place(Function { line: **line, ..function }) == place);
+        u32::try_from(same.count()).unwrap_or(u32::MAX)
     }
 
-    /// Whether a function is certainly a member of an impl or trait, where no other items may stand beside it.
+    /// Whether a function is certainly a member of an impl or trait, where no other items may stand beside it. No more than its
+    /// file is looked at.
     pub fn is_member(&mut self, function: Function<'_>) -> bool {
-        let (Some(analysis), Some(file)) = (&mut self.analysis, function.file) else { return false };
-        analysis.world.is_member(file, function.line, function.name)
+        let Some(tokens) = function.file.and_then(|file| self.sources.tokens(file)) else { return false };
+        let name = function.name.strip_prefix("r#").unwrap_or(function.name);
+        let mut at = tokens.all().partition_point(|token| token.line < function.line);
+        while tokens.get(at).is_some_and(|token| token.line == function.line) {
+            if tokens.ident(at) == Some(name) && at > 0 && tokens.is(at - 1, "fn") {
+                return items::is_member(&tokens, at);
+            }
+            at += 1;
+        }
+        false
     }
 
     fn place(&mut self, function: Function<'_>) -> Option<NodeId> {
-        self.analysis.as_mut()?.world.find(function.file?, function.line, function.name)
+        self.analysis()?.world.find(function.file?, function.line, function.name)
     }
 
     /// Files that were read and not told of before.
@@ -251,8 +279,8 @@ impl Session {
     }
 
     /// The cached functions of the crate.
-    pub fn functions(&self) -> Vec<Cached> {
-        let Some(analysis) = &self.analysis else { return Vec::new() };
+    pub fn functions(&mut self) -> Vec<Cached> {
+        let Some(analysis) = self.analysis() else { return Vec::new() };
         let world = &analysis.world;
         let all = (0..world.nodes.len()).filter(|node| {
             let node = &world.nodes[*node];
@@ -417,15 +445,19 @@ impl Session {
             }
         }
         let reads_build = closure.outside.environment.iter().any(|name| !name.starts_with("CARGO_"));
-        let calls_out = world.nodes.iter().zip(&closure.reached).any(|(node, from)| {
-            node.kind == ItemKind::ExternBlock && from.is_some() && world.modules[node.module].krate == krate
-        });
+        let calls_out = || {
+            world.nodes.iter().zip(&closure.reached).any(|(node, from)| {
+                node.kind == ItemKind::ExternBlock
+                    && from.is_some()
+                    && world.modules[node.module].krate == krate
+            })
+        };
         if !closure.outside.environment.is_empty() && !own {
             let table = package.manifest.get("package").map(ToString::to_string).unwrap_or_default();
             facts.digested(format!("package {table}"), format!("manifest of {}", package.name));
         }
         if let Some(build) = package.build.as_ref()
-            && (calls_out || reads_build && !own)
+            && (reads_build && !own || calls_out())
         {
             // Its output is out of sight; then all that it may read counts.
             let source = |path: &Path| {

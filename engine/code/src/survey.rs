@@ -50,7 +50,7 @@ impl Survey {
     fn add(&mut self, package: &Package, target: &Path) {
         let invocation = Invocation::parse([target.to_string_lossy().into_owned()], &package.directory);
         let out_dir = out_dir(package);
-        let session = Session::new(Some(&package.directory), out_dir.as_deref(), invocation);
+        let mut session = Session::new(Some(&package.directory), out_dir.as_deref(), invocation);
         let number = self.targets.len();
         self.functions.extend(session.functions().into_iter().map(|found| (number, found)));
         self.targets.push((package.directory.clone(), session));

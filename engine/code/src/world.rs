@@ -172,21 +172,13 @@ impl World {
     /// The node in a file whose name's token stands in a line, or the item around it. `None` if there is no such, or if
     /// the file is part of several modules.
     pub fn find(&mut self, path: &Path, line: u32, name: &str) -> Option<NodeId> {
-        let (node, _) = self.function(path, line, name)?;
+        let node = self.function(path, line, name)?;
         let kind = self.nodes[node].kind;
         matches!(kind, ItemKind::Function | ItemKind::Constant | ItemKind::Static).then_some(node)
     }
 
-    /// Whether the function whose name's token stands in a line is itself a member of an impl or trait.
-    pub fn is_member(&mut self, path: &Path, line: u32, name: &str) -> bool {
-        self.function(path, line, name).is_some_and(|(node, at)| {
-            let node = &self.nodes[node];
-            node.container.is_some() && node.head.contains(&at)
-        })
-    }
-
-    /// The innermost node around the name of a function, and the place of that name.
-    fn function(&mut self, path: &Path, line: u32, name: &str) -> Option<(NodeId, usize)> {
+    /// The innermost node around the name of a function.
+    fn function(&mut self, path: &Path, line: u32, name: &str) -> Option<NodeId> {
         let path = tidy(path);
         let file = *self.by_path.get(&path).or_else(|| {
             let canonical = path.canonicalize().ok()?;
@@ -211,8 +203,7 @@ impl World {
                 && !node.is_face
                 && !node.holes.iter().any(|hole| hole.contains(&at))
         };
-        let found = (0..self.nodes.len()).filter(around).min_by_key(|node| self.nodes[*node].range.len())?;
-        Some((found, at))
+        (0..self.nodes.len()).filter(around).min_by_key(|node| self.nodes[*node].range.len())
     }
 
     /// Where a node is: its crate, module and name, as people write it.

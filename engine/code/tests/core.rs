@@ -113,3 +113,24 @@ fn a_digest_does_not_depend_on_those_before_it() {
     }
     assert_eq!(digests.len(), 12);
 }
+
+/// Functions of which no other code counts cost no analysis: nothing is read for them but their own files.
+#[test]
+fn nothing_is_read_where_no_other_code_counts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "//- src/lib.rs\nmod other;\nfn g() { fn f() {} }\nfn h() { fn f() {} }\nfn i() { { fn f() {} } { fn f() {} } }\n\
+                //- src/other.rs\nfn o() {}\n";
+    common::write(dir.path(), &common::files(text));
+    let file = dir.path().join("src/lib.rs");
+    let at = |line: u32| Function { file: Some(&file), line, name: "f", tokens: "fn f() {}", generic: false };
+    let invocation = Invocation::parse(["src/lib.rs".to_owned()], dir.path());
+    let mut session = Session::new(Some(dir.path()), None, invocation);
+    assert!(!session.is_member(at(2)));
+    assert_eq!(session.twins(at(2)), 0);
+    let digest = session.body(at(2)).digest;
+    assert_eq!(session.fresh_files(), std::slice::from_ref(&file), "no other file was read");
+    // Equal ones are told apart by the item that they are in, which takes a look at all.
+    assert_eq!([3, 4, 4].map(|line| session.twins(at(line))), [0, 0, 1]);
+    assert_eq!(session.body(at(3)).digest, digest);
+    assert!(session.fresh_files().contains(&dir.path().join("src/other.rs")));
+}
