@@ -342,6 +342,13 @@ impl Cache {
         self.0.image.get_or_init(|| Image::load(self.store()?)).as_ref()
     }
 
+    /// Whether no record was overruled since the image was read, by whomever.
+    pub(crate) fn is_current(&self, image: &Image) -> bool {
+        // Where the count could not be raised there is none.
+        let counts = self.0.overruled.load(Ordering::Acquire) != NO_IMAGE;
+        counts && self.ask(Store::overruled) == Some(image.overruled)
+    }
+
     /// Notes that a record was put that is to be preferred to others.
     pub(crate) fn count_forced(&self) {
         self.0.forced.store(true, Ordering::Release);

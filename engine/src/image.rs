@@ -14,6 +14,7 @@ use std::path::Path;
 use fleche_store::{CallId, CallKey, Digest, Store, Stored, TypeFingerprint, ValueDigest};
 
 use crate::fingerprint;
+use crate::flat::Flats;
 use crate::input::InputId;
 use crate::registry::{self, Definition};
 use crate::value::View;
@@ -31,6 +32,8 @@ pub(crate) struct Tables {
     functions: Vec<Function>,
     inputs: Vec<Observed>,
     calls: Vec<Known>,
+    /// Of each call, apart from the rest: a walk through many calls reads nothing else of them.
+    spans: Vec<Span>,
     /// What the calls depend on, in order, one call's after the other's: twice the place in `inputs`, or twice the place
     /// in `calls` and one.
     links: Vec<u32>,
@@ -64,8 +67,13 @@ struct Known {
     call: [u8; 32],
     key: [u8; 32],
     result: [u8; 32],
+}
+
+/// The function that a call is of, and where its links end; they begin where those of the call before it end.
+#[fleche_macros::value(crate = crate)]
+#[derive(Debug)]
+struct Span {
     function: u32,
-    /// Where its links end; they begin where those of the call before it end.
     end: u32,
 }
 
@@ -97,6 +105,9 @@ pub(crate) struct Image {
     tables: View<Tables>,
     /// The functions that this program has with the same code, by place.
     functions: Vec<Option<(&'static Definition, TypeFingerprint)>>,
+    /// How often records had been overruled when it was read.
+    pub(crate) overruled: u64,
+    pub(crate) flats: Flats,
 }
 
 impl fmt::Debug for Image {
@@ -110,7 +121,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) key: CallKey,
     pub(crate) result: Stored,
     pub(crate) definition: &'static Definition,
-    links: &'a [rkyv::rend::u32_le],
+    pub(crate) links: Links<'a>,
 }
 
 /// What a call in an image depends on.
@@ -121,9 +132,13 @@ pub(crate) enum Target {
     Call(usize),
 }
 
-impl Entry<'_> {
-    pub(crate) fn links(&self) -> impl ExactSizeIterator<Item = Target> {
-        self.links.iter().map(|link| {
+/// What a call in an image depends on, in order.
+#[derive(Clone, Copy)]
+pub(crate) struct Links<'a>(&'a [rkyv::rend::u32_le]);
+
+impl<'a> Links<'a> {
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = Target> + use<'a> {
+        self.0.iter().map(|link| {
             let place = (link.to_native() >> 1) as usize;
             if link.to_native() & 1 == 0 { Target::Input(place) } else { Target::Call(place) }
         })
@@ -133,6 +148,8 @@ impl Entry<'_> {
 impl Image {
     /// The image that an earlier process of this program left in the store, if nothing was overruled since.
     pub(crate) fn load(store: &Store) -> Option<Self> {
+        // Before it is read: what is overruled meanwhile counts.
+        let overruled = store.overruled().ok()?;
         let tables = View::<Tables>::checked(store.aside(&name()?).ok()??)?;
         let functions = tables
             .functions
@@ -143,7 +160,7 @@ impl Image {
                 (*material.digest().as_bytes() == function.material).then_some((definition, fingerprint))
             })
             .collect();
-        Some(Self { tables, functions })
+        Some(Self { tables, functions, overruled, flats: Flats::default() })
     }
 
     /// How many calls there are.
@@ -188,17 +205,30 @@ impl Image {
     /// What the image knows of the call at that place, if this program has its function as it was.
     pub(crate) fn entry(&self, place: usize) -> Option<Entry<'_>> {
         let known = self.tables.calls.get(place)?;
-        let begin = match place.checked_sub(1) {
-            Some(before) => self.tables.calls.get(before)?.end.to_native(),
-            None => 0,
-        };
-        let (definition, fingerprint) = (*self.functions.get(known.function.to_native() as usize)?)?;
+        let (function, links) = self.span(place)?;
+        let (definition, fingerprint) = (*self.functions.get(function)?)?;
         Some(Entry {
             key: CallKey::new(Digest::from_bytes(known.key)),
             result: Stored { digest: ValueDigest::new(Digest::from_bytes(known.result)), fingerprint },
             definition,
-            links: self.tables.links.get(begin as usize..known.end.to_native() as usize)?,
+            links,
         })
+    }
+
+    /// What the call at that place depends on, if this program has its function as it was.
+    pub(crate) fn links(&self, place: usize) -> Option<Links<'_>> {
+        let (function, links) = self.span(place)?;
+        self.functions.get(function)?.is_some().then_some(links)
+    }
+
+    fn span(&self, place: usize) -> Option<(usize, Links<'_>)> {
+        let begin = match place.checked_sub(1) {
+            Some(before) => self.tables.spans.get(before)?.end.to_native(),
+            None => 0,
+        };
+        let span = self.tables.spans.get(place)?;
+        let links = self.tables.links.get(begin as usize..span.end.to_native() as usize)?;
+        Some((span.function.to_native() as usize, Links(links)))
     }
 }
 
@@ -268,9 +298,8 @@ impl Maker {
             call: *call.digest().as_bytes(),
             key: *key.digest().as_bytes(),
             result: *result.as_bytes(),
-            function,
-            end,
         });
+        self.tables.spans.push(Span { function, end });
         place.ok_or(TooMany)
     }
 
@@ -325,18 +354,37 @@ mod tests {
         let order = prop::collection::vec(prop_oneof![0..14_u32, any::<u32>()], 0..14);
         let calls = prop::collection::vec(call, 0..14);
         (calls, prop::collection::vec(input, 0..5), links, order).prop_map(|(calls, inputs, links, order)| {
-            let calls = calls.into_iter().map(|(call, result, function, end)| Known {
+            // Mostly as many as there are calls.
+            let spans = calls.iter().filter(|(.., end)| *end != 7);
+            let spans = spans.map(|(.., function, end)| Span { function: *function, end: *end }).collect();
+            let calls = calls.into_iter().map(|(call, result, ..)| Known {
                 call: byte(call),
                 key: byte(call),
                 result: byte(result),
-                function,
-                end,
             });
             let inputs =
                 inputs.into_iter().map(|(kind, name, digest)| Observed { kind, name, digest: byte(digest) });
             let (calls, inputs) = (calls.collect(), inputs.collect());
-            Tables { functions: Vec::new(), inputs, calls, links, order }
+            Tables { functions: Vec::new(), inputs, calls, spans, links, order }
         })
+    }
+
+    #[test]
+    fn calls_of_functions_that_differ_are_not_in_it() {
+        let known = |call| Known { call: byte(call), key: byte(call), result: byte(call) };
+        let tables = Tables {
+            calls: vec![known(0), known(1)],
+            spans: vec![Span { function: 0, end: 1 }, Span { function: 1, end: 2 }],
+            links: vec![0, 1],
+            order: vec![0, 1],
+            ..Tables::default()
+        };
+        let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(&tables).unwrap();
+        let tables = View::checked(fleche_store::Bytes::copied(&bytes)).unwrap();
+        let functions = vec![Some((&NUMBER, TypeFingerprint(1))), None];
+        let image = Image { tables, functions, overruled: 0, flats: Flats::default() };
+        let known = |place| (image.entry(place).is_some(), image.links(place).is_some());
+        assert_eq!([0, 1, 2].map(known), [(true, true), (false, false), (false, false)]);
     }
 
     proptest! {
@@ -346,12 +394,13 @@ mod tests {
             let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(&tables).unwrap();
             let tables = View::checked(fleche_store::Bytes::copied(&bytes)).unwrap();
             let fingerprint = TypeFingerprint(1);
-            let image = Image { tables, functions: vec![Some((&NUMBER, fingerprint)), None] };
+            let functions = vec![Some((&NUMBER, fingerprint)), None];
+            let image = Image { tables, functions, overruled: 0, flats: Flats::default() };
             let graph = Graph::new();
             let files = Files::new("/".into(), None);
             for call in 0..14 {
                 let call = CallId::new(Digest::from_bytes(byte(call)));
-                graph.import(&image, call, &files);
+                image.find(call).into_iter().for_each(|at| graph.import(&image, at, &files));
                 graph.memo(graph.node(call));
             }
             prop_assert!(graph.imported() <= image.len());

@@ -57,6 +57,7 @@ pub mod explain;
 mod fanout;
 mod files;
 mod fingerprint;
+mod flat;
 mod flight;
 mod frame;
 pub mod fs;

@@ -76,11 +76,56 @@ fn the_next_process_answers_from_it_and_notices_what_changed() {
     assert_eq!(project.images().len(), 1);
     let second = project.open();
     assert_eq!(project.sum(&second), (0, 0));
-    assert_eq!(second.imported(), 4);
+    assert_eq!(second.imported(), 0, "where nothing changed the graph has no use for it");
     std::fs::write(project.dir().join("f1"), [7]).unwrap();
-    assert_eq!(project.sum(&project.open()), (70, 2));
+    assert_eq!(project.sum(&second), (70, 2));
+    assert_eq!(second.imported(), 4);
+    assert_eq!(project.sum(&project.open()), (70, 0));
+    drop(second);
+    assert_eq!(project.sum(&project.open()), (70, 0));
     std::fs::remove_file(project.dir().join("f1")).unwrap();
     assert_eq!(project.sum(&project.open()), (0, 0));
+}
+
+#[test]
+fn what_is_asked_for_again_and_again_comes_into_the_graph() {
+    let _alone = alone();
+    let project = Project::new();
+    assert_eq!(project.sum(&project.open()), (0, 4));
+    let second = project.open();
+    let asked = (0..1000).take_while(|_| {
+        assert_eq!(project.sum(&second), (0, 0));
+        second.imported() == 0
+    });
+    assert!((5..100).contains(&asked.count()));
+    assert_eq!(second.imported(), 4);
+}
+
+#[test]
+fn a_forced_run_ends_what_the_process_has_from_an_image() {
+    let _alone = alone();
+    let project = Project::new();
+    assert_eq!(project.sum(&project.open()), (0, 4));
+    let second = project.open();
+    assert_eq!(project.sum(&second), (0, 0));
+    project.force(&second, 0);
+    assert_eq!(project.sum(&second), (50, 1));
+}
+
+#[test]
+fn what_was_invalidated_since_it_was_read_does_not_come_back_from_it() {
+    let _alone = alone();
+    for others in [false, true] {
+        let project = Project::new();
+        assert_eq!(project.sum(&project.open()), (0, 4));
+        let second = project.open();
+        assert_eq!(project.sum(&second), (0, 0));
+        CHANCE.store(5, Ordering::Relaxed);
+        let other = if others { project.open() } else { second.clone() };
+        assert!(other.invalidate(leaf::digest(project.dir(), 0)).unwrap());
+        assert_eq!(project.sum(&second), (50, 2), "by another process: {others}");
+        CHANCE.store(0, Ordering::Relaxed);
+    }
 }
 
 #[test]

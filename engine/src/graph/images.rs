@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleche_store::{CallId, Digest};
+use fleche_store::Digest;
 
 use super::{Graph, Link, Memo, NodeId, Nodes, To};
 use crate::files::Files;
@@ -26,11 +26,9 @@ const MOST_CARRIED: usize = 4;
 const NEWS: usize = 8;
 
 impl Graph {
-    /// Brings the call, and all below it, from the image. They are to be verified; what the graph knows of a call stays.
-    pub(crate) fn import(&self, image: &Image, call: CallId, files: &Files) {
-        if let Some(place) = image.find(call) {
-            self.nodes.write().import(image, place, files);
-        }
+    /// Brings the call at that place, and all below it, from the image. They are to be verified; what the graph knows of a call stays.
+    pub(crate) fn import(&self, image: &Image, at: usize, files: &Files) {
+        self.nodes.write().import(image, at, files);
     }
 
     /// How many calls came from the image.
@@ -86,7 +84,7 @@ impl Nodes {
             self.places.brought[place] = true;
             let Some(id) = self.place(image, place) else { continue };
             let Some(entry) = image.entry(place).filter(|_| self.node(id).memo.is_none()) else { continue };
-            let links = entry.links().map(|target| {
+            let links = entry.links.iter().map(|target| {
                 Some(match target {
                     Target::Input(place) => {
                         let (input, observed) = self.input(image, place, files)?;
