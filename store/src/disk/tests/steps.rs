@@ -271,7 +271,7 @@ fn rule_24_compaction_keeps_nothing_open_or_mapped_that_it_removed() {
                 if still.is_empty() {
                     break;
                 }
-                std::thread::sleep(std::time::Duration::from_millis(10));
+                std::thread::sleep(Duration::from_millis(10));
                 still = removed(&path);
             }
             seen.borrow_mut().push(still);
