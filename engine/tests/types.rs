@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,4 +120,21 @@ fn shared_and_unordered_results_come_back() {
     project.restart();
     assert_eq!(*shared(2), [2, 2, 2]);
     assert_eq!(counted("a b a c d e f g"), counts);
+}
+
+#[allow(mismatched_lifetime_syntaxes, reason = "people write it")]
+mod unsigned {
+    use std::borrow::Cow;
+
+    #[fleche::fleche]
+    pub(super) fn length_or_itself(text: &str) -> Result<usize, Cow<str>> {
+        if text.len() > 3 { Err(Cow::Borrowed(text)) } else { Ok(text.len()) }
+    }
+}
+
+#[test]
+fn a_failure_may_borrow_without_a_sign_of_it() {
+    let _project = Project::new();
+    assert_eq!(unsigned::length_or_itself("one"), Ok(3));
+    assert_eq!(unsigned::length_or_itself("three"), Err(Cow::Borrowed("three")));
 }

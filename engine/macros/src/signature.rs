@@ -293,6 +293,11 @@ pub(crate) fn lends(ty: &Type) -> bool {
                     _ => false,
                 },
                 TokenTree::Group(group) => lends(group.stream()),
+                // Of the types that borrow without a sign of it (`Cow<str>`) the one that results are likely to have.
+                TokenTree::Ident(name) if name == "Cow" => {
+                    let mut next = tokens.clone().skip(1);
+                    !matches!(next.next(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
+                }
                 TokenTree::Ident(_) | TokenTree::Literal(_) => false,
             };
             if found {
