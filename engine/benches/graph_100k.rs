@@ -1,5 +1,6 @@
 //! A layered graph of 100,000 calls: cold, unchanged, one input edited with and without early cutoff, and warm from
-//! disk in a new process. Against salsa, which keeps it in memory.
+//! disk in a new process; on one thread and on two. Against salsa, which keeps it in memory, and on its lowest layers
+//! against comemo, whose calls each know all inputs below them.
 //!
 //! `FLECHE_BENCH_LAYERS` sets the number of layers of 1000 calls (100).
 
@@ -16,6 +17,9 @@ use fleche::{Cache, Input, fleche};
 use salsa::Setter as _;
 
 const WIDTH: u32 = 1000;
+
+/// So many layers for comemo: each of its calls keeps what all below it have read.
+const COMEMO_LAYERS: u32 = 6;
 
 static INPUTS: LazyLock<Vec<Input<u64>>> = LazyLock::new(|| {
     (0..WIDTH).map(|at| Input::new(format!("bench {at}"), u64::from(at) * 10).expect("a number")).collect()
@@ -36,6 +40,90 @@ fn node(layer: u32, at: u32) -> u64 {
 #[fleche(hash_code = false)]
 fn top(layers: u32) -> u64 {
     (0..WIDTH).map(|at| node(layers - 1, at)).sum()
+}
+
+/// One half of what `top` asks for.
+#[fleche(hash_code = false)]
+fn half(layers: u32, second: bool) -> u64 {
+    let from = if second { WIDTH / 2 } else { 0 };
+    (from..from + WIDTH / 2).map(|at| node(layers - 1, at)).sum()
+}
+
+/// Both halves, on one thread or each on its own.
+fn halves(cache: &Cache, layers: u32, apart: bool) -> u64 {
+    let of = |second| {
+        let _scope = fleche::cache(cache).expect("a cache");
+        half(layers, second)
+    };
+    if apart {
+        std::thread::scope(|threads| {
+            let second = threads.spawn(|| of(true));
+            of(false) + second.join().expect("a number")
+        })
+    } else {
+        of(false) + of(true)
+    }
+}
+
+/// On one thread and on two: cold, in a cache that is opened for it; and verified, in a second cache over the same store,
+/// as a new process would.
+fn threads(layers: u32, expected: u64) -> [[Duration; 2]; 2] {
+    let [one, two] = [false, true].map(|apart| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let open = || Cache::open(dir.path().join(".fleche")).expect("a store");
+        [0, 1].map(|_| {
+            let cache = open();
+            let (sum, took) = time(|| halves(&cache, layers, apart));
+            assert_eq!(sum, expected);
+            took
+        })
+    });
+    [[one[0], two[0]], [one[1], two[1]]]
+}
+
+/// What comemo's calls may read.
+struct Table(Vec<u64>);
+
+#[comemo::track]
+impl Table {
+    fn get(&self, at: u32) -> u64 {
+        self.0[at as usize]
+    }
+}
+
+#[comemo::memoize]
+fn comemo_node(table: comemo::Tracked<Table>, layer: u32, at: u32) -> u64 {
+    if layer == 0 {
+        return table.get(at) / 10;
+    }
+    (0..3).map(|k| comemo_node(table, layer - 1, callee(at, k))).sum::<u64>() % 1_000_003
+}
+
+#[comemo::memoize]
+fn comemo_top(table: comemo::Tracked<Table>, layers: u32) -> u64 {
+    (0..WIDTH).map(|at| comemo_node(table, layers - 1, at)).sum()
+}
+
+/// A small graph: cold, asked again, and with one input set to what makes no difference to those above its reader. In
+/// fleche, then in comemo.
+fn beside_comemo(layers: u32) -> [[Duration; 2]; 3] {
+    use comemo::Track as _;
+    let mut table = Table((0..WIDTH).map(|at| u64::from(at) * 10).collect());
+    let _scope = fleche::cache(Cache::memory()).expect("a cache");
+    let mut ask = |set: Option<u64>| {
+        if let Some(set) = set {
+            table.0[3] = set;
+            INPUTS[3].set(set).expect("a number");
+        }
+        let (ours, took) = time(|| top(layers));
+        let (theirs, comemo) = time(|| comemo_top(table.track(), layers));
+        assert_eq!(ours, theirs);
+        [took, comemo]
+    };
+    let (cold, same) = (ask(None), ask(None));
+    let edits: Vec<_> = (0..5).map(|round| ask(Some(31 + round))).collect();
+    ask(Some(30));
+    [cold, same, [0, 1].map(|of| median(edits.iter().map(|edit| edit[of]).collect()))]
 }
 
 #[salsa::input]
@@ -216,5 +304,17 @@ fn main() {
         ],
     );
     table::group("close, an image is made", &[("fleche", close)]);
+    let [cold, verified] = threads(layers, expected);
+    for (title, [one, two]) in
+        [("both halves, cold", cold), ("both halves, verified from an image", verified)]
+    {
+        table::group(title, &[("on one thread", one), ("on two threads", two)]);
+    }
+    let few = layers.min(COMEMO_LAYERS);
+    let titles = ["cold (fleche in memory too)", "asked again", "one input set, no difference above"];
+    for (title, [ours, comemo]) in titles.iter().zip(beside_comemo(few)) {
+        let title = format!("{} calls: {title}", few * WIDTH);
+        table::group(&title, &[("fleche", ours), ("comemo", comemo)]);
+    }
     println!("\nmemory a call: fleche {memory:.0} bytes, salsa {salsa_memory:.0} bytes");
 }

@@ -337,13 +337,13 @@ impl Miss {
 
     /// Runs the body and keeps its result, unless it failed or is tainted.
     pub fn run<O: Outcome>(self, body: impl FnOnce() -> O) -> O {
-        self.evaluate(body, |_| None).owned()
+        self.evaluate(&mut once(body), |_| None).owned()
     }
 
     /// Like [`Miss::run`]; but if the body has just failed, when the trace of the caller was verified, gives that failure
     /// instead of running it again for the same.
     pub fn run_or_take<O: Outcome + 'static>(mut self, body: impl FnOnce() -> O) -> O {
-        self.take().unwrap_or_else(|| self.evaluate(body, handed).owned())
+        self.take().unwrap_or_else(|| self.evaluate(&mut once(body), handed).owned())
     }
 
     /// Like [`Miss::run_or_take`], for what cannot outlive the call that made it: a panic can.
@@ -381,7 +381,7 @@ impl Miss {
 
     /// Like [`Miss::run`]; also tells whether the result was recorded.
     pub(crate) fn run_told<O: Outcome>(self, body: impl FnOnce() -> O) -> (O, bool) {
-        match self.evaluate(body, |_| None) {
+        match self.evaluate(&mut once(body), |_| None) {
             Evaluated::Ours(outcome, bytes) => (outcome, bytes.is_some()),
             Evaluated::Anew(view, outcome) => (view.to_owned().map_or(outcome, O::from_value), true),
         }
@@ -394,7 +394,7 @@ impl Miss {
                 Ok(failure) => failure,
                 Err(_) => unreachable!("only failures are filed"),
             },
-            None => self.evaluate(body, handed).view(),
+            None => self.evaluate(&mut once(body), handed).view(),
         }
     }
 
@@ -410,12 +410,13 @@ impl Miss {
     ///
     /// If the result cannot be archived at all, because its own serialisation fails.
     pub fn run_view<O: Outcome>(self, body: impl FnOnce() -> O) -> O::View {
-        self.evaluate(body, |_| None).view()
+        self.evaluate(&mut once(body), |_| None).view()
     }
 
-    fn evaluate<O: Outcome>(self, body: impl FnOnce() -> O, handed: Handed<O>) -> Evaluated<O> {
+    /// Compiled once for each type of outcome and not for each function: what users' builds wait for.
+    fn evaluate<O: Outcome>(self, body: &mut dyn FnMut() -> O, handed: Handed<O>) -> Evaluated<O> {
         let Some(sealed) = self.sealed else {
-            return Evaluated::Ours(demand::with_stack(body), None);
+            return Evaluated::Ours(demand::with_stack(&mut *body), None);
         };
         let Sealed { call, key, place, flight, forced, rerun } = sealed;
         // What was cancelled while records were verified goes no further.
@@ -431,7 +432,7 @@ impl Miss {
             call = %call.id.digest().short()
         );
         let began = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| demand::with_stack(body))));
+        let result = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| demand::with_stack(&mut *body))));
         drop(active);
         let took = began.elapsed();
         let mut frame = pop(depth, took);
@@ -538,6 +539,15 @@ impl<O: Outcome> Evaluated<O> {
 
 /// Makes an outcome of what a recalled call has handed over, where the type can do that.
 type Handed<O> = fn(Box<dyn Any>) -> Option<O>;
+
+/// A body that runs once, as a closure that can be called through a pointer.
+fn once<O>(body: impl FnOnce() -> O) -> impl FnMut() -> O {
+    let mut body = Some(body);
+    move || match body.take() {
+        Some(body) => body(),
+        None => unreachable!("a call runs its body once"),
+    }
+}
 
 fn handed<O: 'static>(outcome: Box<dyn Any>) -> Option<O> {
     outcome.downcast().ok().map(|outcome| *outcome)
