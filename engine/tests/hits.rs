@@ -667,3 +667,24 @@ fn what_failed_in_a_cycle_that_verifying_closed_is_run_again_for_the_caller() {
         assert!(scratch.contains("a cycle of cached calls"), "{scratch}");
     }
 }
+
+#[test]
+fn a_rerun_that_starts_over_and_fails_then_fails() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static EDIT: AtomicBool = AtomicBool::new(false);
+    #[fleche]
+    fn twice(file: &Path) -> Result<u8, String> {
+        let before = fleche::fs::read(file).unwrap()[0];
+        if EDIT.swap(false, Ordering::Relaxed) {
+            std::fs::write(file, [2]).unwrap();
+        }
+        let after = fleche::fs::read(file).unwrap()[0];
+        if before == 2 { Err("two".into()) } else { Ok(before * 10 + after) }
+    }
+    let project = Project::new();
+    let file = project.path("file");
+    std::fs::write(&file, [1]).unwrap();
+    assert_eq!(twice(&file), Ok(11));
+    EDIT.store(true, Ordering::Relaxed);
+    assert_eq!(twice::rerun(&file), Err("two".into()));
+}

@@ -254,7 +254,9 @@ impl<'a> Expansion<'a> {
 
         let definition = self.definition(code);
         let (begin, begin_rerun) = (self.begin(false), self.begin(true));
-        let answer = self.answer(&quote!(lookup), &quote!(run));
+        // Forced, it takes no failure that was made before; but one that starting over came to is its own.
+        let run = if self.can_be_handed_on() { quote!(run_or_take) } else { quote!(run) };
+        let answer = self.answer(&quote!(lookup), &run);
         let run_view =
             if self.can_be_handed_on() { quote!(run_view_or_take) } else { quote!(run_view_or_unwind) };
         let answer_view = self.answer(&quote!(lookup_view), &run_view);
