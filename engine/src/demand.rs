@@ -192,10 +192,12 @@ fn verify(
     top: bool,
 ) -> Option<Hit> {
     let mut known = place.graph.memo(node);
+    let mut nothing_recorded = false;
     // Whoever has a record at hand has looked into the image before.
     if known.is_none() && newest.is_none() {
         if top {
             newest = place.cache.ask(|store| store.newest(&call)).flatten();
+            nothing_recorded = newest.is_none();
             let calls = |record: &Arc<Record>| {
                 record.trace.iter().any(|edge| matches!(edge.dependency, Dependency::Call(_)))
             };
@@ -227,6 +229,7 @@ fn verify(
     // What was recorded last comes first; under another key it says nothing.
     let newest = match newest {
         Some(newest) => newest,
+        None if nothing_recorded => return None,
         // A call that nobody recorded under any key has no other record either.
         None => place.cache.ask(|store| store.newest(&call))??,
     };

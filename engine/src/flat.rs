@@ -44,24 +44,23 @@ pub(crate) fn answer(place: &Place, call: CallId, key: CallKey) -> Option<Stored
     if image.flats.passed.load(Ordering::Relaxed) >= most {
         return None;
     }
+    let count = |passed: usize| image.flats.passed.fetch_add(passed.max(1), Ordering::Relaxed);
     let known = image.flats.known.lock().get(&call).filter(|flat| flat.key == key).cloned();
-    let (flat, passed) = match known {
-        Some(flat) => {
-            let holds = |(input, digest): &(InputId, Digest)| graph::look(place, *input) == Some(*digest);
-            let passed = flat.inputs.len();
-            (flat.inputs.iter().all(holds).then_some(flat), passed)
-        }
-        None => walk(place, image, call, key),
-    };
-    image.flats.passed.fetch_add(passed.max(1), Ordering::Relaxed);
+    if let Some(flat) = known {
+        count(flat.inputs.len());
+        let holds = |(input, digest): &(InputId, Digest)| graph::look(place, *input) == Some(*digest);
+        return flat.inputs.iter().all(holds).then_some(flat.result);
+    }
+    let (flat, passed) = walk(place, image, call, key);
+    count(passed);
     let flat = flat?;
     let result = flat.result;
-    image.flats.known.lock().insert(call, flat);
+    image.flats.known.lock().insert(call, Arc::new(flat));
     Some(result)
 }
 
 /// Looks at all that lies below the call, up to the first input that is not as it was. Also tells how much that was.
-fn walk(place: &Place, image: &Image, call: CallId, key: CallKey) -> (Option<Arc<Flat>>, usize) {
+fn walk(place: &Place, image: &Image, call: CallId, key: CallKey) -> (Option<Flat>, usize) {
     let Some(root) = image.find(call) else { return (None, 0) };
     let Some(entry) = image.entry(root).filter(|entry| entry.key == key) else { return (None, 0) };
     let mut met = vec![false; image.len()];
@@ -96,5 +95,5 @@ fn walk(place: &Place, image: &Image, call: CallId, key: CallKey) -> (Option<Arc
             }
         }
     }
-    (Some(Arc::new(Flat { key, result: entry.result, inputs: inputs.into() })), passed)
+    (Some(Flat { key, result: entry.result, inputs: inputs.into() }), passed)
 }

@@ -237,8 +237,7 @@ impl Session {
     pub fn twins(&mut self, function: Function<'_>) -> u32 {
         let own = blake3::hash(format!("{} {}", function.name, function.tokens).as_bytes());
         let lines = self.twins.entry((function.file.map(Path::to_path_buf), own)).or_default();
-        let before = std::mem::take(lines);
-        lines.clone_from(&before);
+        let before = lines.clone();
         lines.push(function.line);
         if before.is_empty() {
             return 0;

@@ -26,7 +26,8 @@ const MOST_CARRIED: usize = 4;
 const NEWS: usize = 8;
 
 impl Graph {
-    /// Brings the call at that place, and all below it, from the image. They are to be verified; what the graph knows of a call stays.
+    /// Brings the call at that place, and all below it, from the image. They are to be verified; what the graph knows of
+    /// a call stays.
     pub(crate) fn import(&self, image: &Image, at: usize, files: &Files) {
         self.nodes.write().import(image, at, files);
     }
