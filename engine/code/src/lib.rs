@@ -49,6 +49,8 @@ pub mod sources;
 #[cfg(feature = "analysis")]
 pub mod survey;
 #[cfg(feature = "analysis")]
+mod texts;
+#[cfg(feature = "analysis")]
 mod walk;
 #[cfg(feature = "analysis")]
 pub mod whole;

@@ -1,0 +1,235 @@
+//! Edits of what lies beside the code: other packages, the lock file, files that code includes, and what the compiler is told.
+
+use crate::common::Key::{Moves, Stays};
+use crate::common::{self, Build, check, check_build};
+
+#[test]
+fn attributes_and_derives() {
+    let text = r#"
+//- src/lib.rs
+use serde::{Deserialize, Serialize};
+#[derive(Serialize, Deserialize)]
+struct Config { #[serde(default = "fallback")] a: u32, #[serde(with = "as_text")] b: u32, #[serde(skip_serializing_if = "Config::hide")] c: u32 }
+impl Config { fn hide(x: &u32) -> bool { *x == 3 } fn never(&self) -> u32 { 600 } }
+fn fallback() -> u32 { 1 }
+mod as_text { pub fn serialize() -> u32 { 2 } pub fn deserialize() -> u32 { 4 } }
+mod as_bytes { pub fn serialize() -> u32 { 500 } }
+fn unrelated() -> u32 { 700 }
+#[fleche] fn f(x: &str) -> u32 { let c: Config = serde_json::from_str(x).unwrap(); c.a }
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+serde = "1"
+serde_json = "1"
+rand = "0.8"
+//- Cargo.lock
+version = 4
+[[package]]
+name = "demo"
+version = "0.1.0"
+dependencies = ["serde", "serde_json", "rand"]
+[[package]]
+name = "serde"
+version = "1.0.1"
+[[package]]
+name = "serde_json"
+version = "1.0.2"
+dependencies = ["itoa"]
+[[package]]
+name = "itoa"
+version = "1.0.3"
+[[package]]
+name = "rand"
+version = "0.8.4"
+"#;
+    check(
+        "attributes",
+        text,
+        &[
+            ("a function named in an attribute", "-> u32 { 1 }", "-> u32 { 11 }", Moves),
+            ("a module named in an attribute", "{ 2 }", "{ 22 }", Moves),
+            ("its other function", "{ 4 }", "{ 44 }", Moves),
+            ("an associated function named in an attribute", "*x == 3", "*x == 33", Moves),
+            ("the attribute", "with = \"as_text\"", "with = \"as_bytes\"", Moves),
+            ("a derive", "Serialize, Deserialize)]", "Deserialize)]", Moves),
+            ("a module that no attribute names", "500", "501", Stays),
+            ("a method that no attribute names", "600", "601", Stays),
+            ("an unrelated function", "700", "701", Stays),
+            ("a dependency's version", "1.0.2", "1.0.22", Moves),
+            ("the version of what it depends on", "1.0.3", "1.0.33", Moves),
+            ("the version of a dependency that is not used", "0.8.4", "0.8.44", Stays),
+        ],
+    );
+}
+
+const WORKSPACE: &str = r#"
+//- Cargo.toml
+[workspace]
+members = ["app", "near", "far"]
+[workspace.dependencies]
+near-by = { path = "near", package = "near" }
+//- app/Cargo.toml
+[package]
+name = "app"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+near-by.workspace = true
+//- app/src/lib.rs
+pub fn lib_used(x: u32) -> u32 { x + 1 }
+pub fn lib_idle(x: u32) -> u32 { x + 200 }
+//- app/src/main.rs
+use near_by::Thing;
+mod part;
+#[fleche] fn f(x: u32) -> u32 { app::lib_used(x) + Thing::new(x).go() + near_by::reexported(x) + near_by::shout!(x) + part::p() }
+fn main() {}
+//- app/src/part.rs
+pub fn p() -> u32 { 3 }
+//- near/Cargo.toml
+[package]
+name = "near"
+version = "0.1.0"
+[dependencies]
+far = { path = "../far" }
+//- near/src/lib.rs
+pub use far::reexported;
+pub struct Thing(u32);
+impl Thing { pub fn new(x: u32) -> Thing { Thing(x + 4) } pub fn go(&self) -> u32 { helper(self.0) } pub fn idle(&self) -> u32 { 500 } }
+impl Drop for Thing { fn drop(&mut self) { let _ = 6; } }
+fn helper(x: u32) -> u32 { x * 7 }
+pub fn unrelated() -> u32 { 800 }
+#[macro_export] macro_rules! shout { ($x:expr) => { $crate::loud($x) } }
+pub fn loud(x: u32) -> u32 { x + 9 }
+//- far/Cargo.toml
+[package]
+name = "far"
+version = "0.1.0"
+//- far/src/lib.rs
+pub fn reexported(x: u32) -> u32 { x + 10 }
+pub fn hidden() -> u32 { 1100 }
+"#;
+
+#[test]
+fn path_dependencies_and_the_own_library() {
+    let build = Build { root: Some("src/main.rs".into()), package: Some("app".into()), ..Build::default() };
+    check_build(
+        "workspace",
+        WORKSPACE,
+        &build,
+        &[
+            ("the library of the same package", "x + 1 }", "x + 11 }", Moves),
+            ("its other function", "x + 200", "x + 201", Stays),
+            ("a module of the binary", "{ 3 }", "{ 33 }", Moves),
+            ("a renamed dependency's function", "x + 4)", "x + 44)", Moves),
+            ("its private helper", "x * 7", "x * 77", Moves),
+            ("its Drop", "let _ = 6", "let _ = 66", Moves),
+            ("through a re-export of its dependency", "x + 10", "x + 11", Moves),
+            ("through its macro", "x + 9", "x + 99", Moves),
+            ("its other method", "500", "501", Stays),
+            ("its other function", "800", "801", Stays),
+            ("its dependency's other function", "1100", "1101", Stays),
+            ("a comment in it", "pub use far::reexported;", "pub use far::reexported; // x", Stays),
+        ],
+    );
+}
+
+#[test]
+fn cfg_features_environment_and_tests() {
+    let text = r#"
+//- src/lib.rs
+#[cfg(test)] fn now() -> u32 { 100 }
+#[cfg(not(test))] fn now() -> u32 { 2 }
+#[cfg(feature = "fast")] fn speed() -> u32 { 3 }
+#[cfg(not(feature = "fast"))] fn speed() -> u32 { 4 }
+#[fleche] fn f() -> u32 { now() + speed() + if cfg!(special) { 1 } else { 0 } + env!("FLECHE_CODE_TEST").len() as u32 }
+#[cfg(test)] mod tests { fn helper() -> u32 { 500 } #[test] fn t() { super::f(); } }
+"#;
+    check(
+        "cfg",
+        text,
+        &[
+            ("what only tests have", "100", "101", Stays),
+            ("what tests do not have", "{ 2 }", "{ 22 }", Moves),
+            ("with the feature", "{ 3 }", "{ 33 }", Moves),
+            ("a test", "500", "501", Stays),
+        ],
+    );
+    let arguments = |list: &[&str]| Build {
+        arguments: list.iter().map(|s| (*s).to_owned()).collect(),
+        ..Build::default()
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let plain = common::reach(dir.path(), &Build::default());
+    for option in ["debug_assertions", "test"] {
+        assert!(plain.options.iter().any(|asked| asked == option), "the compiler is asked for {option}");
+    }
+    let plain = plain.digest;
+    for list in [
+        &["--cfg", "feature=\"fast\""][..],
+        &["--cfg", "special"],
+        &["--test"],
+        &["-C", "overflow-checks=off"],
+    ] {
+        assert_ne!(plain, common::reach(dir.path(), &arguments(list)).digest, "{list:?}");
+    }
+    assert_eq!(plain, common::reach(dir.path(), &arguments(&["--cfg", "feature=\"unrelated\""])).digest);
+}
+
+#[test]
+fn a_variable_of_the_compilers_environment_counts_by_its_value() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() -> &'static str { env!(\"PATH\") }\n#[fleche] fn g() -> &'static str { \"\" }\n";
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let with = common::reach(dir.path(), &Build::default()).digest;
+    common::write(dir.path(), &common::files(&text.replace("PATH", "CARGO_PKG_NAME")));
+    assert_ne!(with, common::reach(dir.path(), &Build::default()).digest);
+}
+
+#[test]
+fn files_that_code_includes() {
+    let text = r#"
+//- src/lib.rs
+#[path = "odd/place.rs"] mod placed;
+include!("part.in");
+mod generated { include!(concat!(env!("OUT_DIR"), "/generated.rs")); }
+#[derive(Template)] #[template(path = "page.html")] struct Page;
+#[fleche] fn f() -> usize { placed::p() + from_part() + include_str!("query.sql").len() + generated::made() + render(Page) + { include!("expr.in") } }
+fn render<T>(_: T) -> usize { 0 }
+fn only_in_expr() -> usize { 6 }
+fn unrelated() -> &'static str { include_str!("other.sql") }
+//- src/odd/place.rs
+pub fn p() -> usize { 1 }
+//- src/part.in
+fn from_part() -> usize { 2 }
+fn idle_part() -> usize { 200 }
+//- src/query.sql
+select 3
+//- src/other.sql
+select 300
+//- src/expr.in
+only_in_expr() + 7
+//- out/generated.rs
+pub fn made() -> usize { 4 }
+//- templates/page.html
+<p>5</p>
+"#;
+    check(
+        "files",
+        text,
+        &[
+            ("a module by #[path]", "{ 1 }", "{ 11 }", Moves),
+            ("an included item", "{ 2 }", "{ 22 }", Moves),
+            ("its neighbour", "200", "201", Stays),
+            ("an included text", "select 3\n", "select 33\n", Moves),
+            ("a text that another function includes", "select 300", "select 301", Stays),
+            ("the build script's output", "{ 4 }", "{ 44 }", Moves),
+            ("a template", "<p>5", "<p>55", Moves),
+            ("an included expression", "+ 7", "+ 77", Moves),
+            ("what it calls", "{ 6 }", "{ 66 }", Moves),
+        ],
+    );
+}
