@@ -30,6 +30,8 @@ pub fn digest(
         packages: BTreeSet::new(),
         sources,
         out_dir,
+        // A documentation test is no file: its text lies in comments of any file.
+        raw: invocation.root.is_none(),
     };
     walk.line("fleche crate 1");
     for part in invocation.cfgs.iter().chain(&invocation.options).chain([&invocation.target]) {
@@ -43,7 +45,7 @@ pub fn digest(
     let package = directory.and_then(Package::read);
     match (&package, directory) {
         (Some(package), _) => walk.own(package, invocation),
-        (None, Some(directory)) => walk.scan("", directory, false),
+        (None, Some(directory)) => walk.scan("", directory),
         (None, None) => {}
     }
     if let Some(root) = &invocation.root {
@@ -66,6 +68,8 @@ struct Walk<'a> {
     packages: BTreeSet<PathBuf>,
     sources: &'a mut Sources,
     out_dir: Option<&'a Path>,
+    /// Whether comments and documentation count.
+    raw: bool,
 }
 
 impl Walk<'_> {
@@ -80,11 +84,9 @@ impl Walk<'_> {
 
     /// The package that is being compiled.
     fn own(&mut self, package: &Package, invocation: &Invocation) {
-        // A documentation test is no file: its text lies in comments of any file.
-        let raw = invocation.root.is_none();
         let tests =
-            raw || invocation.test || invocation.root.as_ref().is_some_and(|root| beside(package, root));
-        self.package(package, tests, raw);
+            self.raw || invocation.test || invocation.root.as_ref().is_some_and(|root| beside(package, root));
+        self.package(package, tests);
         if let Some(path) = package.lock() {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             self.sources.bytes(&path);
@@ -100,7 +102,7 @@ impl Walk<'_> {
     }
 
     /// A package's manifest, sources and path dependencies.
-    fn package(&mut self, package: &Package, tests: bool, raw: bool) {
+    fn package(&mut self, package: &Package, tests: bool) {
         if !self.packages.insert(tidy(&package.directory)) {
             return;
         }
@@ -130,11 +132,11 @@ impl Walk<'_> {
             self.tree(&name, &package.directory, root);
         }
         if package.directory.join("src").is_dir() {
-            self.scan(&name, &package.directory.join("src"), raw);
+            self.scan(&name, &package.directory.join("src"));
         }
         if tests {
             for folder in ["tests", "examples", "benches"] {
-                self.scan(&name, &package.directory.join(folder), raw);
+                self.scan(&name, &package.directory.join(folder));
             }
         }
         for dependency in &package.dependencies {
@@ -143,23 +145,23 @@ impl Walk<'_> {
             }
             if let Some(found) = dependency.path.as_deref().and_then(Package::read) {
                 self.line(&dependency.name);
-                self.package(&found, false, false);
+                self.package(&found, false);
             }
         }
     }
 
     /// All Rust files below a directory.
-    fn scan(&mut self, package: &str, directory: &Path, raw: bool) {
+    fn scan(&mut self, package: &str, directory: &Path) {
+        let raw = self.raw;
         let wanted = |path: &Path| {
             let extension = path.extension().unwrap_or_default();
             extension == "rs" || raw && extension == "md"
         };
         for path in files_below(directory, &wanted) {
-            if raw && let Some(digest) = self.sources.bytes(&path) {
-                self.hasher.update(digest.as_bytes());
-            }
             if path.extension().is_some_and(|extension| extension == "rs") {
                 self.tree(package, directory, &path);
+            } else if let Some(digest) = self.sources.bytes(&path) {
+                self.hasher.update(digest.as_bytes());
             }
         }
     }
@@ -178,6 +180,11 @@ impl Walk<'_> {
             tokens.feed(0..tokens.len(), &mut own);
             let digest = own.finalize();
             self.hasher.update(digest.as_bytes());
+            if self.raw
+                && let Some(digest) = self.sources.bytes(&path)
+            {
+                self.hasher.update(digest.as_bytes());
+            }
             self.part(relative(&path, &self.base), &digest);
             let places = Places { file: &path, package: base, out_dir: self.out_dir };
             for asset in assets::named(&tokens, 0..tokens.len(), places) {

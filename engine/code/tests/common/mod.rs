@@ -44,19 +44,45 @@ pub(crate) struct Build {
     pub(crate) arguments: Vec<String>,
 }
 
+impl Build {
+    /// A library that is built with these arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self { arguments: arguments.iter().map(|text| (*text).to_owned()).collect(), ..Self::default() }
+    }
+
+    fn root(&self) -> &str {
+        self.root.as_deref().unwrap_or("src/lib.rs")
+    }
+
+    pub(crate) fn session(&self, directory: &Path) -> Session {
+        let package = directory.join(self.package.as_deref().unwrap_or(""));
+        let arguments = [self.root().to_owned()].into_iter().chain(self.arguments.iter().cloned());
+        let invocation = Invocation::parse(arguments, &package);
+        Session::new(Some(&package), Some(&directory.join("out")), invocation)
+    }
+}
+
+/// The function `f`, which stands in the first line of the crate's root, at a level.
+pub(crate) fn at_level(directory: &Path, build: &Build, level: &str, tokens: &str) -> Reached {
+    let file = directory.join(build.package.as_deref().unwrap_or("")).join(build.root());
+    let function = Function { file: Some(&file), line: 1, name: "f", tokens, generic: false };
+    let mut session = build.session(directory);
+    match level {
+        "body" => session.body(function),
+        "module" => session.module(function),
+        "crate" => session.whole(function),
+        _ => session.reachable(function),
+    }
+}
+
 /// The function `f` of the crate, at the level "reachable".
 pub(crate) fn reach(directory: &Path, build: &Build) -> Reached {
-    let package = directory.join(build.package.as_deref().unwrap_or(""));
-    let root = build.root.as_deref().unwrap_or("src/lib.rs");
-    let arguments = [root.to_owned()].into_iter().chain(build.arguments.iter().cloned());
-    let out_dir = directory.join("out");
-    let invocation = Invocation::parse(arguments, &package);
-    let mut session = Session::new(Some(&package), Some(&out_dir), invocation);
+    let mut session = build.session(directory);
     let found = session
         .functions()
         .into_iter()
         .find(|found| found.name == "f")
-        .unwrap_or_else(|| panic!("no cached function `f` in {root}"));
+        .unwrap_or_else(|| panic!("no cached function `f` in {}", build.root()));
     let (file, line) = (Some(found.file.as_path()), found.line);
     session.reachable(Function { file, line, name: "f", tokens: "fn f", generic: false })
 }
@@ -72,12 +98,25 @@ pub(crate) fn check_build(
     build: &Build,
     edits: &[(&str, &str, &str, Key)],
 ) -> usize {
+    check_key(about, text, edits, |directory| {
+        let reached = reach(directory, build);
+        assert_eq!(reached.report.level, "reachable", "{about}: fell back");
+        reached
+    })
+}
+
+/// The same of any key.
+pub(crate) fn check_key(
+    about: &str,
+    text: &str,
+    edits: &[(&str, &str, &str, Key)],
+    key: impl Fn(&Path) -> Reached,
+) -> usize {
     let base = files(text);
     let dir = tempfile::tempdir().expect("a directory");
     write(dir.path(), &base);
-    let before = reach(dir.path(), build);
+    let before = key(dir.path());
     let report = &before.report;
-    assert_eq!(report.level, "reachable", "{about}: fell back");
     for (what, from, to, expected) in edits {
         let mut edited = base.clone();
         let holders: Vec<&String> =
@@ -88,10 +127,10 @@ pub(crate) fn check_build(
         assert_eq!(times, 1, "{about}, {what}: `{from}` is there {times} times");
         edited.insert(path.clone(), base[&path].replacen(from, to, 1));
         write(dir.path(), &edited);
-        let after = reach(dir.path(), build);
+        let after = key(dir.path());
         write(dir.path(), &base);
-        let key = if before.digest == after.digest { Key::Stays } else { Key::Moves };
-        assert_eq!(key, *expected, "{about}, {what}; covered before:\n{report}");
+        let moves = if before.digest == after.digest { Key::Stays } else { Key::Moves };
+        assert_eq!(moves, *expected, "{about}, {what}; covered before:\n{report}");
     }
     edits.len()
 }

@@ -1,7 +1,10 @@
 //! Edits of what lies beside the code: other packages, the lock file, files that code includes, and what the compiler is told.
 
+use fleche_code::CodeDigest;
+use fleche_code::session::Function;
+
 use crate::common::Key::{Moves, Stays};
-use crate::common::{self, Build, check, check_build};
+use crate::common::{self, Build, at_level, check, check_build};
 
 #[test]
 fn attributes_and_derives() {
@@ -232,4 +235,109 @@ pub fn made() -> usize { 4 }
             ("what it calls", "{ 6 }", "{ 66 }", Moves),
         ],
     );
+}
+
+/// The digests of an empty function at each level that counts more than its tokens.
+fn at_levels(text: &str, build: &Build, tokens: &str) -> Vec<(&'static str, CodeDigest)> {
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let levels = ["reachable", "module", "crate"];
+    levels.map(|level| (level, at_level(dir.path(), build, level, tokens).digest)).into()
+}
+
+#[test]
+fn what_the_compiler_is_told_counts() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() {}\n//- arguments\n-C\npanic=abort\n--cfg\nx\n";
+    let plain = at_levels(text, &Build::default(), "fn f");
+    for arguments in [
+        &["--target", "wasm32-wasip1"][..],
+        &["-C", "panic=abort"],
+        &["-Cpanic=abort"],
+        &["--codegen=panic=abort"],
+        &["-C", "overflow-checks=off"],
+        &["-C", "target-feature=+avx2"],
+        &["-C", "target-cpu=native"],
+        &["@arguments"],
+    ] {
+        for ((level, before), (_, after)) in
+            plain.iter().zip(at_levels(text, &Build::with(arguments), "fn f"))
+        {
+            assert_ne!(*before, after, "{level} {arguments:?}");
+        }
+    }
+    let feature = at_levels(text, &Build::with(&["--cfg", "feature=\"any\""]), "fn f");
+    // Where tokens are not looked at, or not all of them, any option may matter.
+    let moved = plain.iter().zip(&feature).map(|(before, after)| before != after);
+    assert_eq!(moved.collect::<Vec<_>>(), [false, true, true]);
+    // The order in which cargo names features is none.
+    let both = |one: &str, two: &str| at_levels(text, &Build::with(&["--cfg", one, "--cfg", two]), "fn f");
+    assert_eq!(both("a", "b"), both("b", "a"));
+}
+
+#[test]
+fn what_only_the_compiler_knows_is_asked_for() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() { if cfg!(target_feature = \"avx2\") { g() } }\n#[cfg(windows)] fn g() {}\n#[cfg(not(windows))] fn g() {}\n";
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let tokens = "fn f() { if cfg!(target_feature = \"avx2\") { g() } }";
+    let asked = |level: &str| at_level(dir.path(), &Build::default(), level, tokens).options;
+    for level in ["body", "module", "crate"] {
+        let always = ["debug_assertions", "test"].into_iter();
+        let named = (level == "body").then_some("target_feature = \"avx2\"");
+        assert_eq!(asked(level), always.chain(named).collect::<Vec<_>>(), "{level}");
+    }
+    assert_eq!(asked("reachable"), ["debug_assertions", "test", "target_feature = \"avx2\"", "windows"]);
+}
+
+/// Of a function by itself nothing is read, and what it asks of the build counts nevertheless.
+#[test]
+fn the_body_counts_with_the_options_that_it_names() {
+    let text = "//- src/lib.rs\nfn g() {}\n";
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let key = |tokens: &str, arguments: &[&str]| {
+        at_level(dir.path(), &Build::with(arguments), "body", tokens).digest
+    };
+    for tokens in [
+        "fn f() -> bool { cfg!(feature = \"fast\") }",
+        "fn f() { #[cfg(feature = \"fast\")] g() }",
+        "#[cfg_attr(feature = \"fast\", inline)] fn f() {}",
+    ] {
+        assert_ne!(key(tokens, &[]), key(tokens, &["--cfg", "feature=\"fast\""]), "{tokens}");
+        assert_eq!(key(tokens, &[]), key(tokens, &["--cfg", "feature=\"other\""]), "{tokens}");
+    }
+}
+
+/// Two that a macro wrote may have all else in common.
+#[test]
+fn a_functions_own_tokens_count_at_each_level() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() {}\n";
+    let (one, two) = (
+        at_levels(text, &Build::default(), "fn f() { 1 }"),
+        at_levels(text, &Build::default(), "fn f() { 2 }"),
+    );
+    for ((level, one), (_, two)) in one.iter().zip(&two) {
+        assert_ne!(one, two, "{level}");
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_the_whole_crate() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() {}\nmod a { include!(\"two.in\"); } mod b { include!(\"two.in\"); }\n//- src/two.in\n#[fleche] fn f() {}\n";
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let (lib, two) = (dir.path().join("src/lib.rs"), dir.path().join("src/two.in"));
+    let known = Function { file: Some(&lib), line: 1, name: "f", tokens: "", generic: false };
+    let mut session = Build::default().session(dir.path());
+    for (function, level) in [
+        (known, "reachable"),
+        (Function { generic: true, ..known }, "crate"),
+        (Function { line: 2, ..known }, "crate"),
+        (Function { name: "g", ..known }, "crate"),
+        (Function { file: None, ..known }, "crate"),
+        (Function { file: Some(&two), ..known }, "crate"),
+    ] {
+        assert_eq!(session.reachable(function).report.level, level, "{function:?}");
+    }
+    assert_eq!(session.module(Function { file: None, ..known }).report.level, "crate");
 }

@@ -5,6 +5,7 @@
 mod build;
 #[path = "../common/mod.rs"]
 mod common;
+mod whole;
 
 use common::Key::{Moves, Stays};
 use common::check;
