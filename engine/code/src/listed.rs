@@ -197,7 +197,8 @@ impl Listed {
         world.feed(node, &mut hasher);
         let tokens = hasher.finalize();
         let (label, info) = (world.label(node), &world.nodes[node]);
-        let line = format!("item {label} {:?} {} {} {tokens}", info.kind, info.ordinal, info.is_face);
+        let apart = world.apart(info.module);
+        let line = format!("item {label} {:?} {} {} {tokens}{apart}", info.kind, info.ordinal, info.is_face);
         let [a, b, c, d, ..] = *tokens.as_bytes();
         let item = Arc::new(Item {
             label,

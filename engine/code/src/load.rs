@@ -149,6 +149,7 @@ impl World {
             krate,
             parent,
             path,
+            ordinal: 0,
             scope: HashMap::new(),
             imports: Vec::new(),
             attributes: Vec::new(),
@@ -223,8 +224,12 @@ impl World {
             }
             ItemKind::ExternCrate => {
                 let extern_name = lexed.name(item.head.start + 2);
-                let glob = lexed.names[item.attributes.clone()].contains(&Name::MACRO_USE);
+                let attributes = &lexed.names[item.attributes.clone()];
+                let glob = attributes.contains(&Name::MACRO_USE);
                 let import = Import { path: vec![extern_name], name: item.name, absolute: true };
+                if attributes.contains(&Name::CFG) {
+                    self.conditional.push((import.name, module, file, item.range.clone()));
+                }
                 if glob {
                     self.add_import(module, Import { name: Name::NONE, ..import.clone() });
                 }
@@ -290,7 +295,10 @@ impl World {
         };
         let krate = self.modules[parent].krate;
         let module = self.new_module(krate, Some(parent), path);
-        self.modules[parent].scope.entry(item.name).or_default().push(Entry::Module(module));
+        let entries = self.modules[parent].scope.entry(item.name).or_default();
+        let same = entries.iter().filter(|entry| matches!(entry, Entry::Module(_))).count();
+        entries.push(Entry::Module(module));
+        self.modules[module].ordinal = u32::try_from(same).unwrap_or(u32::MAX);
         if !item.attributes.is_empty() {
             self.modules[module].attributes.push((file, item.attributes.clone()));
         }

@@ -496,9 +496,8 @@ fn tight(option: &str) -> String {
 
 /// Adds the attributes of a module that may matter.
 fn attributes(world: &World, module: ModuleId, facts: &mut Facts) {
-    const SILENT: [&str; 9] =
-        ["allow", "warn", "deny", "forbid", "expect", "rustfmt", "clippy", "path", "cfg"];
-    let path = &world.modules[module].path;
+    const SILENT: [&str; 8] = ["allow", "warn", "deny", "forbid", "expect", "rustfmt", "clippy", "path"];
+    let (path, apart) = (&world.modules[module].path, world.apart(module));
     for (file, range) in &world.modules[module].attributes {
         let tokens = &world.files[*file].lexed.tokens;
         let mut at = range.start;
@@ -508,7 +507,7 @@ fn attributes(world: &World, module: ModuleId, facts: &mut Facts) {
             if !SILENT.contains(&tokens.text(open + 1)) {
                 let text: Vec<&str> = (at..end).map(|at| tokens.text(at)).collect();
                 let about = format!("attributes of module `{path}`");
-                facts.digested(format!("attribute {path} {}", text.join(" ")), about);
+                facts.digested(format!("attribute {path} {}{apart}", text.join(" ")), about);
             }
             at = end.max(at + 1);
         }

@@ -4,6 +4,7 @@
 //! Crates are loaded when something names them. Which node a name means is `scope.rs`'s to say.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,6 +73,8 @@ pub struct Module {
     pub parent: Option<ModuleId>,
     /// Its path from the crate's root.
     pub path: String,
+    /// How many modules of its name stand before it in the one around it.
+    pub ordinal: u32,
     /// What its own items and imports are called.
     pub scope: HashMap<Name, Vec<Entry>>,
     /// Its imports; the names in `scope` point here.
@@ -227,6 +230,20 @@ impl World {
         label.push_str("::");
         label.push_str(&last);
         label
+    }
+
+    /// What tells a module from others of its path: nothing, unless one around it shares its name with another before it.
+    pub fn apart(&self, module: ModuleId) -> String {
+        let mut text = String::new();
+        let mut current = Some(module);
+        while let Some(at) = current {
+            let Module { ordinal, parent, ref path, .. } = self.modules[at];
+            if ordinal > 0 {
+                let _ = write!(text, " {path} {ordinal}");
+            }
+            current = parent;
+        }
+        text
     }
 
     fn head_text(&self, node: NodeId) -> String {

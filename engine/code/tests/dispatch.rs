@@ -443,13 +443,21 @@ mod b { #[cfg(unix)] pub use crate::a::one as go; #[cfg(windows)] pub use crate:
 mod e { pub fn late(x: u32) -> u32 { x + 1 } } mod g { pub fn late(x: u32) -> u32 { x + 2 } }
 #[cfg(target_os = "linux")] use e::*;
 #[cfg(target_os = "macos")] use g::*;
-#[fleche] fn f(x: u32) -> u32 { b::go(x) + late(x) }
+#[cfg(unix)] extern crate std as of;
+#[cfg(windows)] extern crate core as of;
+#[fleche] fn f(x: u32) -> u32 { b::go(x) + late(x) + of::cmp::min(x, 1) }
 "#,
         &[
             (
                 "of a name",
                 "#[cfg(unix)] pub use crate::a::one as go; #[cfg(windows)]",
                 "#[cfg(windows)] pub use crate::a::one as go; #[cfg(unix)]",
+                Moves,
+            ),
+            (
+                "of a crate",
+                "#[cfg(unix)] extern crate std as of;\n#[cfg(windows)]",
+                "#[cfg(windows)] extern crate std as of;\n#[cfg(unix)]",
                 Moves,
             ),
             (

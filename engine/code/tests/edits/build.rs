@@ -1,5 +1,7 @@
 //! Edits of what lies beside the code: other packages, the lock file, files that code includes, and what the compiler is told.
 
+use std::process::Command;
+
 use fleche_code::CodeDigest;
 use fleche_code::session::Function;
 
@@ -184,12 +186,28 @@ fn cfg_features_environment_and_tests() {
 
 #[test]
 fn a_variable_of_the_compilers_environment_counts_by_its_value() {
-    let text = "//- src/lib.rs\n#[fleche] fn f() -> &'static str { env!(\"PATH\") }\n#[fleche] fn g() -> &'static str { \"\" }\n";
+    let key = |value: &str| {
+        let printed = Command::new(std::env::current_exe().expect("this test"))
+            .args(["build::prints_a_key", "--exact", "--ignored", "--nocapture"])
+            .env("FLECHE_CODE_TEST", value)
+            .output()
+            .expect("this test");
+        let printed = String::from_utf8(printed.stdout).expect("text");
+        printed.lines().find_map(|line| line.strip_prefix("key ").map(str::to_owned)).expect("a key")
+    };
+    assert_eq!(key("a"), key("a"));
+    assert_ne!(key("a"), key("b"));
+}
+
+#[test]
+#[ignore = "only a process of its own has another environment"]
+fn prints_a_key() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() -> &'static str { env!(\"FLECHE_CODE_TEST\") }\n";
     let dir = tempfile::tempdir().expect("a directory");
     common::write(dir.path(), &common::files(text));
-    let with = common::reach(dir.path(), &Build::default()).digest;
-    common::write(dir.path(), &common::files(&text.replace("PATH", "CARGO_PKG_NAME")));
-    assert_ne!(with, common::reach(dir.path(), &Build::default()).digest);
+    let reached = common::reach(dir.path(), &Build::default());
+    assert_eq!(reached.environment, ["FLECHE_CODE_TEST"]);
+    println!("\nkey {:?}", reached.digest);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod build;
 #[path = "../common/mod.rs"]
 mod common;
+mod packages;
 mod whole;
 
 use common::Key::{Moves, Stays};
