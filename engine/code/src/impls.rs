@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use crate::items::ItemKind;
+use crate::items::{self, ItemKind};
 use crate::names::Name;
 use crate::scope::{Meaning, Resolver};
 use crate::world::{NodeId, World};
@@ -311,13 +311,7 @@ pub fn header(world: &World, node: NodeId) -> Header {
     }
     at += 1;
     let mut depth = 0_i32;
-    let step = |depth: &mut i32, at: usize| match lexed.tokens.text(at) {
-        "<" => *depth += 1,
-        ">" => *depth -= 1,
-        ">>" => *depth -= 2,
-        "<<" => *depth += 2,
-        _ => {}
-    };
+    let step = |depth: &mut i32, at: usize| *depth += items::angles(lexed, at);
     if lexed.is(at, "<") {
         loop {
             step(&mut depth, at);

@@ -24,7 +24,11 @@ impl Lexed {
         let mut index = 0;
         while index < tokens.len() {
             numbered.push(match tokens.word(index) {
-                Some((text, hash)) => names.number_hashed(text, hash),
+                Some((text, hash)) => {
+                    let name = names.number_hashed(text, hash);
+                    let is_raw = name.is_keyword() && tokens.text(index).len() > text.len();
+                    if is_raw { names.number(tokens.text(index)) } else { name }
+                }
                 None => Name::NONE,
             });
             index += 1;
@@ -257,20 +261,36 @@ fn past_semicolon(lexed: &Lexed, after: usize, group: usize) -> usize {
     if !lexed.is(group, "{") && lexed.is(after, ";") { after + 1 } else { after }
 }
 
-/// To behind the next `{…}` or `;`. A brace after `<` belongs to a type.
+/// To behind the next `{…}` or `;`. A brace between `<` and `>` belongs to a type.
 fn to_body(lexed: &Lexed, start: usize, end: usize) -> (usize, Option<Range<usize>>) {
     let mut at = start;
+    let mut depth = 0;
     while at < end {
         if lexed.is(at, ";") {
             return (at + 1, None);
         }
         let next = lexed.tokens.after(at);
-        if lexed.is(at, "{") && next > at + 1 && !lexed.is(at - 1, "<") {
-            return (next, Some(at + 1..next - 1));
+        match lexed.tokens.kind(at) {
+            Some(Kind::Punct) => depth += angles(lexed, at),
+            Some(Kind::Open) if depth <= 0 && lexed.is(at, "{") && next > at + 1 => {
+                return (next, Some(at + 1..next - 1));
+            }
+            _ => {}
         }
         at = next;
     }
     (end, None)
+}
+
+/// How many angle brackets more are open behind a token of a type or an item's head.
+pub(crate) fn angles(lexed: &Lexed, at: usize) -> i32 {
+    match lexed.tokens.text(at) {
+        "<" | "<-" => 1,
+        "<<" => 2,
+        ">" => -1,
+        ">>" => -2,
+        _ => 0,
+    }
 }
 
 fn to_semicolon(lexed: &Lexed, start: usize, end: usize) -> usize {

@@ -15,6 +15,8 @@ pub mod compiler;
 #[cfg(feature = "analysis")]
 mod cut;
 #[cfg(feature = "analysis")]
+mod declared;
+#[cfg(feature = "analysis")]
 pub mod facts;
 #[cfg(feature = "analysis")]
 pub mod impls;
@@ -29,6 +31,8 @@ mod listing;
 pub mod load;
 #[cfg(feature = "analysis")]
 pub mod lock;
+#[cfg(feature = "analysis")]
+mod marks;
 #[cfg(feature = "analysis")]
 pub mod modules;
 #[cfg(feature = "analysis")]

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use crate::assets::{self, Places};
 use crate::compiler::Invocation;
+use crate::declared::Declaring;
 use crate::items::{self, Import, Item, ItemKind, Lexed};
-use crate::lexer::Kind;
+use crate::marks::{is_cached, may_change};
 use crate::modules::{self, Declaration};
 use crate::names::{Name, Names};
 use crate::package::{DependencyKind, Package};
@@ -42,6 +43,7 @@ impl World {
             out_dir: out_dir.map(Path::to_path_buf),
             by_path: HashMap::new(),
             packages: HashMap::new(),
+            declaring: Vec::new(),
         };
         let is_library = package.library.as_deref().map(tidy).as_ref() == Some(&root);
         let library = package.library.clone().map(|path| world.add(&package, &path));
@@ -141,6 +143,7 @@ impl World {
         self.loaded.push(krate);
         let file = self.crates[krate].root_file.clone();
         self.load_file(&file, root, true);
+        self.load_declared();
         root
     }
 
@@ -159,7 +162,7 @@ impl World {
     }
 
     /// Adds a file's items to a module.
-    fn load_file(&mut self, path: &Path, module: ModuleId, owns: bool) {
+    pub(crate) fn load_file(&mut self, path: &Path, module: ModuleId, owns: bool) {
         let path = tidy(path);
         if let Some(&known) = self.by_path.get(&path) {
             let same = self.files[known].module == module;
@@ -233,7 +236,16 @@ impl World {
                 if glob {
                     self.add_import(module, Import { name: Name::NONE, ..import.clone() });
                 }
-                if extern_name != Name::SELF {
+                let krate = self.modules[module].krate;
+                if extern_name == Name::SELF {
+                    self.crates[krate].dependencies.insert(item.name, Linked::Local(krate));
+                } else {
+                    // At the root it holds in all modules.
+                    if self.crates[krate].root == Some(module)
+                        && let Some(linked) = self.crates[krate].dependencies.get(&extern_name).cloned()
+                    {
+                        self.crates[krate].dependencies.entry(item.name).or_insert(linked);
+                    }
                     self.add_import(module, import);
                 }
             }
@@ -272,6 +284,19 @@ impl World {
         }
     }
 
+    pub(crate) fn add_module(&mut self, parent: ModuleId, name: Name, text: &str) -> ModuleId {
+        let path = match self.modules[parent].path.as_str() {
+            "" => text.to_owned(),
+            outer => format!("{outer}::{text}"),
+        };
+        let module = self.new_module(self.modules[parent].krate, Some(parent), path);
+        let entries = self.modules[parent].scope.entry(name).or_default();
+        let same = entries.iter().filter(|entry| matches!(entry, Entry::Module(_))).count();
+        entries.push(Entry::Module(module));
+        self.modules[module].ordinal = u32::try_from(same).unwrap_or(u32::MAX);
+        module
+    }
+
     fn add_import(&mut self, module: ModuleId, import: Import) {
         let index = self.modules[module].imports.len();
         if !import.name.is_none() && import.name != Name::UNDERSCORE {
@@ -288,24 +313,24 @@ impl World {
         owns: bool,
         inside: &mut Vec<String>,
     ) {
-        let name = self.names.text(item.name).to_owned();
-        let path = match self.modules[parent].path.as_str() {
-            "" => name.clone(),
-            outer => format!("{outer}::{name}"),
-        };
-        let krate = self.modules[parent].krate;
-        let module = self.new_module(krate, Some(parent), path);
-        let entries = self.modules[parent].scope.entry(item.name).or_default();
-        let same = entries.iter().filter(|entry| matches!(entry, Entry::Module(_))).count();
-        entries.push(Entry::Module(module));
-        self.modules[module].ordinal = u32::try_from(same).unwrap_or(u32::MAX);
+        let name = self.names.text(item.name);
+        let name = name.strip_prefix("r#").unwrap_or(name).to_owned();
+        let module = self.add_module(parent, item.name, &name);
         if !item.attributes.is_empty() {
             self.modules[module].attributes.push((file, item.attributes.clone()));
         }
         let lexed = &self.files[file].lexed;
         let paths = modules::paths_before(&lexed.tokens, item.head.start);
         if let Some(body) = item.body.clone() {
-            inside.push(paths.into_iter().next().unwrap_or(name));
+            inside.push(match paths.into_iter().next() {
+                // Such a path does not begin in the directory that a file has for its modules.
+                Some(path)
+                    if inside.is_empty() && !owns && !modules::owns_directory(&self.files[file].path) =>
+                {
+                    format!("../{path}")
+                }
+                path => path.unwrap_or(name),
+            });
             self.load_items(file, body, module, owns, inside);
             inside.pop();
             return;
@@ -313,6 +338,7 @@ impl World {
         let declaration = Declaration { inside: inside.clone(), name, paths, token: item.head.start };
         let here = self.files[file].path.clone();
         for (path, owns) in modules::candidates(&here, owns || modules::owns_directory(&here), &declaration) {
+            let path = tidy(&path);
             if path.is_file() {
                 self.load_file(&path, module, owns);
             }
@@ -343,12 +369,18 @@ impl World {
             }
             return;
         }
+        self.declaring.push(Declaring::new(file, item, module, owns, inside));
         let node = self.add_node(file, item, module);
         let mut seen = self.items_inside(file, body);
         seen.sort_by_key(|item| item.range.start);
         let transparent = TRANSPARENT.contains(&name.as_str());
         for inner in seen {
-            if transparent {
+            // What becomes no node stays in the call's own tokens; what it refers to is noted with the module.
+            let stays = matches!(inner.kind, ItemKind::Use | ItemKind::ExternCrate)
+                || inner.kind == ItemKind::Module && inner.body.is_none();
+            if transparent && stays {
+                self.nodes[node].noted.push(inner.range.clone());
+            } else if transparent {
                 self.nodes[node].holes.push(inner.range.clone());
             }
             let before = self.nodes.len();
@@ -407,6 +439,7 @@ impl World {
             file,
             range: item.range.clone(),
             holes: Vec::new(),
+            noted: Vec::new(),
             attributes: item.attributes.clone(),
             head: item.head.clone(),
             container: None,
@@ -446,6 +479,7 @@ impl World {
             file,
             range: item.attributes.start..item.head.end,
             holes: Vec::new(),
+            noted: Vec::new(),
             attributes: item.attributes.clone(),
             head: item.head.clone(),
             container: None,
@@ -508,6 +542,7 @@ impl World {
                 file,
                 range: member.range.clone(),
                 holes: Vec::new(),
+                noted: Vec::new(),
                 attributes: member.attributes.clone(),
                 head: member.head.clone(),
                 container: Some(container),
@@ -550,49 +585,4 @@ impl World {
             }
         }
     }
-}
-
-/// Whether attributes hold `#[fleche]` itself.
-fn is_cached(lexed: &Lexed, attributes: &Range<usize>) -> bool {
-    let mut at = attributes.start;
-    while at < attributes.end {
-        let close = lexed.tokens.after(at + 1) - 1;
-        let mut inside = at + 2;
-        if lexed.name(inside) == Name::FLECHE && lexed.is(inside + 1, "::") {
-            inside += 2;
-        }
-        if lexed.name(inside) == Name::FLECHE && (inside + 1 == close || lexed.is(inside + 1, "(")) {
-            return true;
-        }
-        at = close + 1;
-    }
-    false
-}
-
-/// Whether a static may hold something that changes: its type has more in it than plain data.
-fn may_change(lexed: &Lexed, head: &Range<usize>) -> bool {
-    const PLAIN: [&str; 24] = [
-        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128",
-        "isize", "f32", "f64", "str", "static", "String", "Vec", "Option", "fn", "Duration", "Result",
-    ];
-    let mut colon = None;
-    for at in head.clone() {
-        if lexed.is(at, "=") {
-            return false;
-        }
-        if lexed.name(at) == Name::MUT && colon.is_none() {
-            return true;
-        }
-        if lexed.is(at, ":") && colon.is_none() {
-            colon = Some(at);
-            continue;
-        }
-        if colon.is_some()
-            && lexed.tokens.kind(at) == Some(Kind::Ident)
-            && !PLAIN.contains(&lexed.tokens.text(at))
-        {
-            return true;
-        }
-    }
-    false
 }

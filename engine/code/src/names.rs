@@ -1,6 +1,6 @@
 //! Names as numbers: every identifier of every file is compared many times, and text is slow to compare without optimisation.
 
-/// An identifier, without `r#`; [`Name::NONE`] stands for a token that is none.
+/// An identifier, without `r#` unless it would be a keyword then; [`Name::NONE`] stands for a token that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(pub u32);
 
@@ -128,6 +128,13 @@ impl Names {
     pub fn find(&self, text: &str) -> Option<Name> {
         let number = self.slots[self.slot(text.as_bytes(), hash(text.as_bytes()))];
         (number != 0 || text.is_empty()).then_some(Name(number))
+    }
+
+    /// The number of an identifier that some file has, written as `type` or `r#type`.
+    pub fn find_raw(&self, text: &str) -> Option<Name> {
+        let plain = text.strip_prefix("r#").unwrap_or(text);
+        let found = self.find(plain)?;
+        if found.is_keyword() && !found.is_none() { self.find(&format!("r#{plain}")) } else { Some(found) }
     }
 
     /// An identifier's text.

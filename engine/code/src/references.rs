@@ -73,9 +73,15 @@ pub fn of_attribute(
 impl Scan<'_> {
     /// What a path means here, with imports inside the node.
     pub(crate) fn meanings(&mut self, path: &[Name], absolute: bool) -> Vec<Meaning> {
-        let Some(&first) = path.first() else { return Vec::new() };
         let mut found = Vec::new();
-        if !absolute {
+        self.means(path, absolute, 0, &mut found);
+        found
+    }
+
+    /// `depth`: how many imports inside the node led here, since one may begin with what another brought.
+    fn means(&mut self, path: &[Name], absolute: bool, depth: usize, found: &mut Vec<Meaning>) {
+        let Some(&first) = path.first() else { return };
+        if !absolute && depth < 4 && !self.local.is_empty() {
             let mut local = self.local.get(&first).cloned().unwrap_or_default();
             for import in self.local.get(&Name::NONE).cloned().unwrap_or_default() {
                 let mut path = import.path.clone();
@@ -84,13 +90,21 @@ impl Scan<'_> {
             }
             for import in local {
                 let whole: Vec<Name> = import.path.iter().chain(&path[1..]).copied().collect();
-                let meanings = self.resolver.resolve(self.world, self.module, &whole, import.absolute);
+                let mut meanings = Vec::new();
+                // Not again by the import that led here (`use a::a`).
+                let next = if import.path.first() == Some(&first) { 4 } else { depth + 1 };
+                self.means(&whole, import.absolute, next, &mut meanings);
                 found.extend(meanings.into_iter().filter(|meaning| !matches!(meaning, Meaning::Hidden(..))));
             }
         }
-        let meanings = self.resolver.resolve(self.world, self.module, path, absolute);
-        found.extend(meanings);
-        found
+        found.extend(self.resolver.resolve(self.world, self.module, path, absolute));
+        // From a module inside the node `super` leads here.
+        if self.has_modules && matches!(first, Name::SUPER | Name::SELF) && path.len() > 1 {
+            found.extend(self.resolver.resolve(self.world, self.module, &path[1..], false));
+            if path[1] == Name::SUPER {
+                self.means(&path[1..], false, 4, found);
+            }
+        }
     }
 
     /// Notes all that a path refers to.
@@ -267,6 +281,7 @@ impl Scan<'_> {
                 }
                 self.found.methods.insert(*name);
                 self.found.unknown.insert(*name);
+                self.through(*module, false);
             }
         }
     }
@@ -334,6 +349,24 @@ impl Scan<'_> {
                 self.foreign(&path, name);
             }
         }
+        for module in self.globs.iter().chain([&self.module]).copied().collect::<Vec<_>>() {
+            self.through(module, true);
+        }
+    }
+
+    /// What a module shows of other crates: by globs of its own and of the modules that it shows, or else by those modules.
+    fn through(&mut self, module: ModuleId, by_others: bool) {
+        for (of, index) in self.resolver.shown(self.world, module).iter().copied() {
+            let name = self.world.modules[of].imports[index].name;
+            let hidden = name.is_none() || name == Name::UNDERSCORE;
+            let may_act = hidden || by_others && self.calls_methods && self.may_be_trait(name);
+            if of == module && by_others && self.module == module || !may_act {
+                continue;
+            }
+            if let Some(path) = self.resolver.from_elsewhere(self.world, of, index) {
+                self.foreign(&path, name);
+            }
+        }
     }
 
     fn may_be_trait(&self, name: Name) -> bool {
@@ -355,6 +388,9 @@ impl Scan<'_> {
         // Those that a block imports.
         let named = self.found.nodes.iter().filter(|node| self.world.nodes[**node].kind == ItemKind::Trait);
         traits.extend(named);
+        for module in self.globs.clone() {
+            traits.extend(self.resolver.traits(self.world, module));
+        }
         traits.sort_unstable();
         for name in std::mem::take(&mut self.associated) {
             let owners = self.world.members.get(&name).into_iter().flatten();

@@ -50,6 +50,10 @@ pub(crate) struct Scan<'a> {
     pub(crate) self_is_known: bool,
     /// Imports inside the node.
     pub(crate) local: HashMap<Name, Vec<Import>>,
+    /// Modules of which imports inside the node bring every name.
+    pub(crate) globs: Vec<ModuleId>,
+    /// Whether there are modules inside the node.
+    pub(crate) has_modules: bool,
     pub(crate) base: Reading,
     /// Groups with another reading: where they end.
     pub(crate) readings: Vec<(usize, Reading)>,
@@ -79,6 +83,10 @@ impl<'a> Scan<'a> {
             .or((kind == ItemKind::Impl || kind == ItemKind::Trait).then_some(node));
         let mut scan = Self::over(world, resolver, module, file, lexed, range);
         scan.holes = scan.world.nodes[node].holes.clone();
+        if !scan.world.nodes[node].noted.is_empty() {
+            scan.holes.extend(scan.world.nodes[node].noted.iter().cloned());
+            scan.holes.sort_by_key(|hole| hole.start);
+        }
         scan.loaded = kind == ItemKind::Call && scan.world.nodes[node].name == Name::INCLUDE;
         scan.base = match kind {
             ItemKind::Macro => Reading::Template,
@@ -117,6 +125,8 @@ impl<'a> Scan<'a> {
             self_types: Vec::new(),
             self_is_known: false,
             local: HashMap::new(),
+            globs: Vec::new(),
+            has_modules: false,
             base: Reading::Code { text: false },
             readings: Vec::new(),
             mentioned: BTreeSet::new(),
@@ -172,6 +182,7 @@ impl<'a> Scan<'a> {
     fn local_imports(&mut self) {
         let mut all = Vec::new();
         for at in self.range.clone() {
+            self.has_modules |= self.lexed.name(at) == Name::MOD && self.is(at + 2, "{");
             if self.lexed.name(at) == Name::USE && !self.is(at + 1, "<") {
                 let mut end = at + 1;
                 while end < self.range.end && !self.is(end, ";") {
@@ -180,19 +191,22 @@ impl<'a> Scan<'a> {
                 all.extend(items::imports(&self.lexed, at + 1..end));
             }
         }
+        for import in &all {
+            self.local.entry(import.name).or_default().push(import.clone());
+        }
         for import in all {
-            let meanings = self.resolver.resolve(self.world, self.module, &import.path, import.absolute);
+            let meanings = self.meanings(&import.path, import.absolute);
             let glob = import.name.is_none();
             for meaning in &meanings {
                 // Names of a glob are looked up in it; what has a name is meant by it.
-                if !(glob && matches!(meaning, Meaning::Module(_))) {
-                    self.mean(meaning, false, false);
+                match meaning {
+                    Meaning::Module(module) if glob => self.globs.push(*module),
+                    _ => self.mean(meaning, false, false),
                 }
             }
             if meanings.is_empty() {
                 self.foreign(&import.path, import.name);
             }
-            self.local.entry(import.name).or_default().push(import);
         }
     }
 
@@ -218,7 +232,10 @@ impl<'a> Scan<'a> {
                         self.found.methods.insert(self.lexed.name(next + 1));
                         next += 2;
                     }
-                    return next;
+                    if !self.is(at - 1, ">") && !self.is(at - 1, ">>") {
+                        return next;
+                    }
+                    // Or it is a comparison, and the path one from the outside.
                 }
                 self.path(at + 1, true)
             }
@@ -287,8 +304,14 @@ impl<'a> Scan<'a> {
                 | Name::MOD
                 | Name::CONST
                 | Name::STATIC
-        ) && !self.is(at + 1, "::")
+        ) && (before != Name::CONST || !self.is_pointer(at - 1))
+            && !self.is(at + 1, "::")
             && !self.in_macro()
+    }
+
+    /// Whether the `const` at an index is that of `*const A` or `&raw const A`.
+    fn is_pointer(&self, at: usize) -> bool {
+        self.before(at, "*") || self.before(at, "raw")
     }
 
     /// `dyn A + B`: who implements it may have come from anywhere.
@@ -384,13 +407,10 @@ impl<'a> Scan<'a> {
         let mut depth = 0_i32;
         let mut at = start;
         while at < self.range.end {
-            match self.lexed.tokens.text(at) {
-                "<" => depth += 1,
-                ">" => depth -= 1,
-                ">>" => depth -= 2,
-                ";" | "{" => return None,
-                _ => {}
+            if self.is(at, ";") {
+                return None;
             }
+            depth += items::angles(&self.lexed, at);
             at = self.lexed.tokens.after(at);
             if depth <= 0 {
                 return Some(at);

@@ -32,6 +32,8 @@ pub struct Resolver {
     traits: HashMap<ModuleId, Vec<NodeId>>,
     /// For imports by their modules and places there, the path of what is from elsewhere.
     elsewhere: HashMap<(ModuleId, usize), Option<Arc<[Name]>>>,
+    /// What modules show of other crates.
+    shown: HashMap<ModuleId, Arc<[(ModuleId, usize)]>>,
     /// `None` while they are being found out.
     globs: HashMap<ModuleId, Option<Globs>>,
 }
@@ -186,8 +188,12 @@ impl Resolver {
             && !absolute
             && !matches!(*name, Name::CRATE | Name::SELF | Name::SUPER)
         {
-            let found = self.lookup(world, module, *name);
-            return if found.is_empty() { Self::external(world, module, *name) } else { found };
+            let mut found = self.lookup(world, module, *name);
+            // Where it may be hidden it may as well be a crate.
+            if found.iter().all(|meaning| matches!(meaning, Meaning::Hidden(..))) {
+                found.extend(Self::external(world, module, *name));
+            }
+            return found;
         }
         let mut looking = HashSet::new();
         self.path(world, module, path, absolute, false, &mut looking).0
@@ -287,6 +293,26 @@ impl Resolver {
         });
         let found: Option<Arc<[Name]>> = foreign.or(unknown).map(Into::into);
         self.elsewhere.insert((module, import), found.clone());
+        found
+    }
+
+    /// The imports from elsewhere that a module shows: its own and those of the modules that its globs lead to, each by its
+    /// module and place there.
+    pub fn shown(&mut self, world: &mut World, module: ModuleId) -> Arc<[(ModuleId, usize)]> {
+        if let Some(known) = self.shown.get(&module) {
+            return known.clone();
+        }
+        let (modules, ..) = self.visible(world, module, &mut HashSet::new());
+        let mut found = Vec::new();
+        for module in modules {
+            for index in 0..world.modules[module].imports.len() {
+                if self.from_elsewhere(world, module, index).is_some() {
+                    found.push((module, index));
+                }
+            }
+        }
+        let found: Arc<[_]> = found.into();
+        self.shown.insert(module, found.clone());
         found
     }
 

@@ -32,7 +32,7 @@ impl Scan<'_> {
     }
 
     fn named(&mut self, word: &str) {
-        if let Some(name) = self.world.names.find(word)
+        if let Some(name) = self.world.names.find_raw(word)
             && !name.is_none()
             && !name.is_keyword()
         {

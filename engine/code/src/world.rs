@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::declared::Declaring;
 use crate::items::{Import, ItemKind, Lexed};
 use crate::names::{Name, Names};
 use crate::package::Package;
@@ -111,6 +112,8 @@ pub struct Node {
     pub range: Range<usize>,
     /// Tokens in its range that other nodes have.
     pub holes: Vec<Range<usize>>,
+    /// Tokens in its range that refer to nothing by themselves.
+    pub noted: Vec<Range<usize>>,
     /// Its attributes.
     pub attributes: Range<usize>,
     /// Its head: signature, impl header.
@@ -169,6 +172,8 @@ pub struct World {
     pub(crate) out_dir: Option<PathBuf>,
     pub(crate) by_path: HashMap<PathBuf, FileId>,
     pub(crate) packages: HashMap<PathBuf, CrateId>,
+    /// Macro calls that were not yet asked which modules they declare.
+    pub(crate) declaring: Vec<Declaring>,
 }
 
 impl World {
@@ -192,7 +197,7 @@ impl World {
         if self.files[file].shared {
             return None;
         }
-        let name = self.names.find(name.strip_prefix("r#").unwrap_or(name))?;
+        let name = self.names.find_raw(name)?;
         let lexed = &self.files[file].lexed;
         let start = lexed.tokens.all().partition_point(|token| token.line < line);
         let in_line = (start..lexed.names.len()).take_while(|at| lexed.tokens.line(*at) == line);

@@ -1,0 +1,258 @@
+//! Programs in forms that the analysis once misread: each edit changes what `f` computes.
+
+#![allow(clippy::needless_raw_string_hashes, reason = "all packages are written alike")]
+
+mod common;
+
+use common::Key::Moves;
+use common::check;
+
+/// Checks that each edit, one text for another, moves the key of `f`.
+fn moves(about: &str, package: &str, edits: &[(&str, &str)]) {
+    let edits: Vec<_> = edits.iter().map(|(from, to)| (*from, *from, *to, Moves)).collect();
+    check(about, package, &edits);
+}
+
+#[test]
+fn names_in_unusual_forms() {
+    moves(
+        "raw identifiers",
+        r#"
+//- src/lib.rs
+fn r#type(x: u32) -> u32 { x + 1 }
+mod r#match { pub fn go() -> u32 { 2 } }
+mod r#mod;
+struct r#Struct; struct r#in(u32); impl r#in { fn r#fn(&self) -> u32 { 3 } const r#const: u32 = 4; }
+const r#let: u32 = 5;
+macro_rules! r#loop { () => { 6 } }
+trait r#trait { fn r#use(&self) -> u32 { 7 } } impl r#trait for u32 {}
+#[fleche] fn f(x: u32) -> u32 { r#type(x) + r#match::go() + r#in(1).r#fn() + r#in::r#const + r#let + r#loop!() + x.r#use() + r#mod::go() }
+//- src/mod.rs
+pub fn go() -> u32 { 8 }
+"#,
+        &[
+            ("x + 1", "x + 11"),
+            ("{ 2 }", "{ 22 }"),
+            ("{ 3 }", "{ 33 }"),
+            ("= 4", "= 44"),
+            ("= 5", "= 55"),
+            ("{ 6 }", "{ 66 }"),
+            ("{ 7 }", "{ 77 }"),
+            ("{ 8 }", "{ 88 }"),
+        ],
+    );
+    moves(
+        "raw pointers",
+        r#"
+//- src/lib.rs
+struct Foo(u32); impl Foo { fn go(&self) -> u32 { self.0 + 1 } }
+static mut S: u32 = 2;
+#[fleche] fn f(x: u32) -> u32 { unsafe { (*(&raw const x as *const Foo)).go() + *&raw const S } }
+"#,
+        &[("+ 1", "+ 11"), ("= 2", "= 22")],
+    );
+    moves(
+        "absolute path behind >",
+        r#"
+//- src/lib.rs
+#[fleche] fn f(x: u32) -> bool { x > ::near::limit() || x >> ::near::shift() > 0 }
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+near = { path = "near" }
+//- near/Cargo.toml
+[package]
+name = "near"
+version = "0.1.0"
+edition = "2024"
+//- near/src/lib.rs
+pub fn limit() -> u32 { 3 }
+pub fn shift() -> u32 { 4 }
+"#,
+        &[("{ 3 }", "{ 33 }"), ("{ 4 }", "{ 44 }")],
+    );
+    moves(
+        "const generic braces",
+        r#"
+//- src/lib.rs
+struct M<const A: usize, const B: usize>; const N: usize = 1;
+impl M<2, { N }> { fn go(&self) -> usize { 5 } }
+fn make() -> M<2, { N }> { helper(); M }
+fn helper() -> u32 { 6 }
+#[fleche] fn f() -> usize { make().go() }
+"#,
+        &[("{ 5 }", "{ 55 }"), ("{ 6 }", "{ 66 }"), ("usize = 1", "usize = 2")],
+    );
+}
+
+#[test]
+fn modules() {
+    moves(
+        "cfg on modules swapped",
+        r#"
+//- src/lib.rs
+#[cfg(unix)] mod os { pub fn go() -> u32 { 1 } }
+#[cfg(not(unix))] mod os { pub fn go() -> u32 { 2 } }
+#[fleche] fn f() -> u32 { os::go() }
+"#,
+        &[(
+            "#[cfg(unix)] mod os { pub fn go() -> u32 { 1 } }\n#[cfg(not(unix))]",
+            "#[cfg(not(unix))] mod os { pub fn go() -> u32 { 1 } }\n#[cfg(unix)]",
+        )],
+    );
+    moves(
+        "cfg on module path files swapped",
+        r#"
+//- src/lib.rs
+#[cfg(unix)] #[path = "a.rs"] mod os;
+#[cfg(windows)] #[path = "b.rs"] mod os;
+#[fleche] fn f() -> u32 { os::go() }
+//- src/a.rs
+pub fn go() -> u32 { 1 }
+//- src/b.rs
+pub fn go() -> u32 { 2 }
+"#,
+        &[
+            (
+                "#[cfg(unix)] #[path = \"a.rs\"] mod os;\n#[cfg(windows)]",
+                "#[cfg(windows)] #[path = \"a.rs\"] mod os;\n#[cfg(unix)]",
+            ),
+            (
+                "\"a.rs\"] mod os;\n#[cfg(windows)] #[path = \"b.rs\"]",
+                "\"b.rs\"] mod os;\n#[cfg(windows)] #[path = \"a.rs\"]",
+            ),
+        ],
+    );
+    moves(
+        "inline module with path in file",
+        r#"
+//- src/lib.rs
+mod a;
+#[fleche] fn f() -> u32 { a::go() }
+//- src/a.rs
+#[path = "odd"] mod inner { pub mod x; }
+pub fn go() -> u32 { inner::x::go() }
+//- src/odd/x.rs
+pub fn go() -> u32 { 1 }
+"#,
+        &[("{ 1 }", "{ 11 }")],
+    );
+    moves(
+        "modules in bodies",
+        r#"
+//- src/lib.rs
+fn helper() -> u32 { 100 }
+mod a { fn helper() -> u32 { 1 } fn second() -> u32 { 2 }
+#[fleche] fn f() -> u32 { mod inner { pub fn go() -> u32 { super::helper() + { use super::second as s; s() } } } inner::go() } }
+fn second() -> u32 { 200 }
+"#,
+        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }")],
+    );
+    moves(
+        "modules by macro",
+        r#"
+//- src/lib.rs
+macro_rules! mods { ($($n:ident),*) => { $(mod $n;)* } }
+mods!(a, b);
+macro_rules! one { () => { mod c; } }
+one!();
+mod in_dir;
+#[fleche] fn f() -> u32 { a::go() + c::go() + in_dir::go() }
+//- src/a.rs
+pub fn go() -> u32 { 1 }
+//- src/b.rs
+pub fn go() -> u32 { 2 }
+//- src/c.rs
+pub fn go() -> u32 { 3 }
+//- src/in_dir/mod.rs
+macro_rules! mods { ($($n:ident),*) => { $(mod $n;)* } }
+mods!(d); pub fn go() -> u32 { d::go() }
+//- src/in_dir/d.rs
+pub fn go() -> u32 { 4 }
+"#,
+        &[("{ 1 }", "{ 11 }"), ("{ 3 }", "{ 33 }"), ("{ 4 }", "{ 44 }")],
+    );
+}
+
+#[test]
+fn imports() {
+    moves(
+        "of a name in two branches",
+        r#"
+//- src/lib.rs
+mod a { pub fn go() -> u32 { 1 } } mod b { pub fn go() -> u32 { 2 } }
+cfg_if::cfg_if! { if #[cfg(unix)] { use a::go; } else { use b::go; } }
+#[fleche] fn f() -> u32 { go() }
+"#,
+        &[("use a::go; } else { use b::go;", "use b::go; } else { use a::go;")],
+    );
+    moves(
+        "foreign glob through reexports",
+        r#"
+//- src/lib.rs
+mod re { pub use rand::*; } mod re2 { pub use serde::*; } use re2::*;
+#[fleche] fn f() -> u32 { re::value() + other() }
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+serde = "1"
+rand = "0.8"
+//- Cargo.lock
+version = 4
+[[package]]
+name = "demo"
+version = "0.1.0"
+dependencies = ["serde", "rand"]
+[[package]]
+name = "serde"
+version = "1.0.1"
+[[package]]
+name = "rand"
+version = "0.8.4"
+"#,
+        &[("0.8.4", "0.8.5"), ("1.0.1", "1.0.2")],
+    );
+    moves(
+        "extern crate self and aliases",
+        r#"
+//- src/lib.rs
+extern crate self as me; extern crate near as nahe;
+pub fn helper() -> u32 { 1 }
+mod inner { pub fn go() -> u32 { ::me::second() + nahe::third() } }
+pub fn second() -> u32 { 2 }
+#[fleche] fn f() -> u32 { me::helper() + inner::go() }
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+near = { path = "near" }
+//- near/Cargo.toml
+[package]
+name = "near"
+version = "0.1.0"
+edition = "2024"
+//- near/src/lib.rs
+pub fn third() -> u32 { 3 }
+"#,
+        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }"), ("{ 3 }", "{ 33 }")],
+    );
+    moves(
+        "local glob brings traits and chains",
+        r#"
+//- src/lib.rs
+mod prelude { pub trait Ext { fn ext(&self) -> u32; } impl Ext for u32 { fn ext(&self) -> u32 { 1 } } }
+mod a { pub mod b { pub fn c() -> u32 { 2 } } }
+mod late { pub trait Assoc { fn make() -> u32; } impl Assoc for u32 { fn make() -> u32 { 3 } } }
+#[fleche] fn f(x: u32) -> u32 { use prelude::*; use a::b; use b::c; { use late::*; } x.ext() + c() + { use late::*; u32::make() } }
+"#,
+        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }"), ("{ 3 }", "{ 33 }")],
+    );
+}
