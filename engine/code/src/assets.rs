@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lexer::{Kind, Tokens};
 use crate::sources::{files_below, tidy};
+use crate::spelt::{Piece, pieces};
 
 /// Macros of the standard library that read no files, so that `println!("notes.txt")` names none.
 const PLAIN: [&str; 32] = [
@@ -49,6 +50,9 @@ const PLAIN: [&str; 32] = [
 /// Macros that read the file which their argument spells.
 const INCLUDES: [&str; 5] = ["include", "include_str", "include_bytes", "concat", "env"];
 
+/// A template that names more than this is none.
+const LARGEST: u64 = 1 << 20;
+
 /// A file that code names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Asset {
@@ -65,6 +69,8 @@ pub struct Places<'a> {
     pub file: &'a Path,
     /// The package's directory.
     pub package: &'a Path,
+    /// The directory of the package that is compiled: of what a macro of another one says, it may be meant.
+    pub own: &'a Path,
     /// The build script's output, if known.
     pub out_dir: Option<&'a Path>,
 }
@@ -81,7 +87,11 @@ pub fn named(tokens: &Tokens, range: Range<usize>, places: Places<'_>) -> Vec<As
         match tokens.kind(index) {
             Some(Kind::Open) => {
                 if let Some(name) = caller(tokens, index) {
-                    around.push((tokens.after(index), name));
+                    let end = tokens.after(index);
+                    if INCLUDES[..4].contains(&name.as_str()) {
+                        spelt(&pieces(tokens, index + 1..end - 1), name != "concat", places, &mut found);
+                    }
+                    around.push((end, name));
                 }
             }
             Some(Kind::Text) => {
@@ -127,10 +137,20 @@ fn look(text: &str, includes: bool, places: Places<'_>, found: &mut Vec<Asset>) 
     if text.is_empty() || text.len() > 1024 || text.contains(['\0', '\n']) {
         return;
     }
-    let name = if includes { text.trim_start_matches('/') } else { text };
+    let mut name = if includes { text.trim_start_matches('/') } else { text };
+    // As macros write it that embed files.
+    for variable in ["CARGO_MANIFEST_DIR", "OUT_DIR"] {
+        let rest = name.strip_prefix('$').map(|rest| rest.trim_start_matches('{'));
+        if let Some(rest) = rest.and_then(|rest| rest.strip_prefix(variable)) {
+            name = rest.trim_start_matches('}').trim_start_matches('/');
+        }
+    }
     let beside = places.file.parent().unwrap_or(Path::new(""));
     let mut bases = vec![beside.to_path_buf(), places.package.to_path_buf()];
     bases.extend(places.out_dir.map(Path::to_path_buf));
+    if places.own != places.package {
+        bases.push(places.own.to_path_buf());
+    }
     bases.extend(["src", "templates"].map(|folder| places.package.join(folder)));
     if Path::new(name).is_absolute() || name.is_empty() {
         return;
@@ -141,15 +161,93 @@ fn look(text: &str, includes: bool, places: Places<'_>, found: &mut Vec<Asset>) 
     for base in bases {
         let path = tidy(&base.join(name));
         if path.is_file() {
+            if !includes {
+                named_by_text(&path, places, found);
+            }
             found.push(asset(&path));
         } else if !includes
             && path != base
             && path.starts_with(places.package)
             && is_folder_of_assets(&path, places.package)
         {
-            found.extend(
-                files_below(&path, &|_| true).iter().map(|path| Asset { path: path.clone(), rust: false }),
-            );
+            found.extend(files_below(&path, &|_| true).iter().map(|path| asset(path)));
+        }
+    }
+}
+
+/// The files that a template names: what it extends or includes.
+fn named_by_text(path: &Path, places: Places<'_>, found: &mut Vec<Asset>) {
+    let is_small = path.metadata().is_ok_and(|about| about.len() <= LARGEST);
+    if !is_small || path.extension().is_some_and(|extension| extension == "rs") {
+        return;
+    }
+    let Ok(text) = std::fs::read_to_string(path) else { return };
+    let beside = path.parent().unwrap_or(Path::new(""));
+    for name in text.split(['"', '\'', '\n']).map(str::trim) {
+        if name.is_empty() || name.len() > 255 || name.contains(char::is_whitespace) {
+            continue;
+        }
+        for base in [beside.to_path_buf(), places.package.join("templates"), places.package.to_path_buf()] {
+            let path = tidy(&base.join(name));
+            if path.is_file() && !found.iter().any(|asset| asset.path == path) {
+                found.push(asset(&path));
+                named_by_text(&path, places, found);
+            }
+        }
+    }
+}
+
+/// The files that the arguments of `include_str!` may spell. `open`: parts of them may be unknown.
+fn spelt(pieces: &[Piece], open: bool, places: Places<'_>, found: &mut Vec<Asset>) {
+    let unknown = |piece: &Piece| *piece == Piece::Unknown;
+    if pieces.len() < 2 && pieces.iter().all(|piece| matches!(piece, Piece::Text(_) | Piece::Unknown)) {
+        // A literal is looked for anyhow, and what a macro's caller gives it as one.
+        return;
+    }
+    let beside = places.file.parent().unwrap_or(Path::new(""));
+    for package in [places.package, places.own] {
+        let text = |pieces: &[Piece]| -> Option<String> {
+            let all = pieces.iter().map(|piece| match piece {
+                Piece::Text(text) => Some(text.clone()),
+                Piece::Variable(name) if name == "CARGO_MANIFEST_DIR" => package.to_str().map(str::to_owned),
+                Piece::Variable(name) if name == "OUT_DIR" => {
+                    places.out_dir.and_then(Path::to_str).map(str::to_owned)
+                }
+                Piece::Variable(name) => std::env::var(name).ok(),
+                Piece::Unknown => None,
+            });
+            all.collect()
+        };
+        let Some(first) = pieces.iter().position(unknown) else {
+            let path = text(pieces).map(|path| tidy(&beside.join(path)));
+            found.extend(path.filter(|path| path.is_file()).map(|path| asset(&path)));
+            continue;
+        };
+        let last = pieces.iter().rposition(unknown).unwrap_or(first);
+        let (Some(front), Some(back)) = (text(&pieces[..first]), text(&pieces[last + 1..])) else { continue };
+        if !open || front.is_empty() && back.is_empty() {
+            continue;
+        }
+        // A macro's paths begin where it is called, which may be any directory with sources.
+        let mut bases: Vec<PathBuf> = vec![beside.to_path_buf(), places.package.to_path_buf()];
+        for file in files_below(package, &|path| path.extension().is_some_and(|end| end == "rs")) {
+            let directory = file.parent().unwrap_or(package).to_path_buf();
+            if !bases.contains(&directory) {
+                bases.push(directory);
+            }
+        }
+        for base in bases {
+            let (folder, start) = front.rsplit_once('/').unwrap_or((".", &front));
+            let folder = tidy(&base.join(format!("{folder}/")));
+            if package.starts_with(&folder) && folder != package {
+                // So much nobody means.
+                continue;
+            }
+            let whole = |path: &Path| {
+                let inside = path.strip_prefix(&folder).unwrap_or(path).to_string_lossy();
+                inside.starts_with(start) && path.to_string_lossy().ends_with(&back)
+            };
+            found.extend(files_below(&folder, &whole).iter().map(|path| asset(path)));
         }
     }
 }
@@ -186,7 +284,7 @@ mod tests {
         let dir = package();
         let tokens = Tokens::lex(text);
         let (file, out) = (dir.path().join("src/lib.rs"), dir.path().join("out"));
-        let places = Places { file: &file, package: dir.path(), out_dir: Some(&out) };
+        let places = Places { file: &file, package: dir.path(), own: dir.path(), out_dir: Some(&out) };
         let found = named(&tokens, 0..tokens.len(), places);
         found
             .iter()

@@ -51,6 +51,8 @@ pub mod session;
 #[cfg(feature = "analysis")]
 pub mod sources;
 #[cfg(feature = "analysis")]
+mod spelt;
+#[cfg(feature = "analysis")]
 pub mod survey;
 #[cfg(feature = "analysis")]
 mod texts;

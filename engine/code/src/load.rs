@@ -363,7 +363,8 @@ impl World {
             let krate = self.modules[module].krate;
             let package = self.crates[krate].package.directory.clone();
             let out_dir = self.out_dir.clone();
-            let places = Places { file: &here, package: &package, out_dir: out_dir.as_deref() };
+            let own = self.crates[self.own].package.directory.clone();
+            let places = Places { file: &here, package: &package, own: &own, out_dir: out_dir.as_deref() };
             for asset in assets::named(&tokens, item.range.clone(), places) {
                 self.load_file(&asset.path, module, true);
             }

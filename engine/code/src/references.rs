@@ -316,7 +316,8 @@ impl Scan<'_> {
         let path = &world.files[self.file].path;
         let package = &world.crates[krate].package.directory;
         let own = world.crates[world.own].package.directory == *package;
-        let places = Places { file: path, package, out_dir: world.out_dir().filter(|_| own) };
+        let compiled = &world.crates[world.own].package.directory;
+        let places = Places { file: path, package, own: compiled, out_dir: world.out_dir().filter(|_| own) };
         let assets = assets::named(&self.lexed.tokens, self.range.clone(), places);
         let includes = self.lexed.names[self.range.start..self.range.end].contains(&Name::INCLUDE);
         for asset in assets {

@@ -186,7 +186,7 @@ impl Walk<'_> {
                 self.hasher.update(digest.as_bytes());
             }
             self.part(relative(&path, &self.base), &digest);
-            let places = Places { file: &path, package: base, out_dir: self.out_dir };
+            let places = Places { file: &path, package: base, own: &self.base, out_dir: self.out_dir };
             for asset in assets::named(&tokens, 0..tokens.len(), places) {
                 if asset.rust {
                     pending.push((asset.path, true));

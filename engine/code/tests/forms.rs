@@ -256,3 +256,54 @@ mod late { pub trait Assoc { fn make() -> u32; } impl Assoc for u32 { fn make() 
         &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }"), ("{ 3 }", "{ 33 }")],
     );
 }
+
+#[test]
+fn files() {
+    moves(
+        "include concat",
+        r#"
+//- src/lib.rs
+macro_rules! sql { ($n:literal) => { include_str!(concat!("../sql/", $n, ".sql")) } }
+macro_rules! named { ($n:ident) => { include_str!(concat!("../sql/", stringify!($n), ".sql")) } }
+#[fleche] fn f() -> usize { sql!("users").len() + named!(groups).len() + include_str!(concat!("../sql/", "three", ".sql")).len() + include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", "four.sql")).len() }
+//- sql/users.sql
+one
+//- sql/groups.sql
+two
+//- sql/three.sql
+drei
+//- sql/four.sql
+vier
+"#,
+        &[("one", "uno"), ("two", "due"), ("drei", "tre"), ("vier", "quattro")],
+    );
+    moves(
+        "manifest dir in literal",
+        r#"
+//- src/lib.rs
+static D: Dir = include_dir!("$CARGO_MANIFEST_DIR/assets");
+#[derive(Embed)] #[folder = "$CARGO_MANIFEST_DIR/web"] struct W;
+#[fleche] fn f() -> usize { D.len() + W::get() }
+//- assets/a.txt
+one
+//- web/a.txt
+two
+"#,
+        &[("one", "uno"), ("two", "due")],
+    );
+    moves(
+        "template inheritance",
+        r#"
+//- src/lib.rs
+#[derive(Template)] #[template(path = "page.html")] struct Page;
+#[fleche] fn f() -> String { Page.render() }
+//- templates/page.html
+{% extends "base.html" %} x
+//- templates/base.html
+base {% include 'sub/foot.html' %}
+//- templates/sub/foot.html
+foot
+"#,
+        &[("base {", "basis {"), ("foot\n", "fuss\n")],
+    );
+}
