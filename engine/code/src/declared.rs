@@ -1,10 +1,11 @@
-//! Modules that macros declare: `modules!(a, b)` where a macro writes `mod $name;`.
+//! What macro calls among items bring: items in their arguments, and modules that they declare, as `modules!(a, b)` does
+//! where a macro writes `mod $name;`.
 //!
 //! What such a call declares is seen once all files of a crate are known, so that no file becomes a module twice.
 
 use std::ops::Range;
 
-use crate::items::Item;
+use crate::items::{self, Item, ItemKind};
 use crate::modules::{self, Declaration};
 use crate::names::Name;
 use crate::sources::tidy;
@@ -29,6 +30,39 @@ impl Declaring {
 }
 
 impl World {
+    /// Items anywhere among a macro's arguments.
+    pub(crate) fn items_inside(&self, file: FileId, range: Range<usize>) -> Vec<Item> {
+        let lexed = &self.files[file].lexed;
+        let mut found = Vec::new();
+        let mut pending = vec![range];
+        while let Some(range) = pending.pop() {
+            let items = items::parse(lexed, range.clone());
+            let mut at = range.start;
+            for item in items.into_iter().chain([Item {
+                kind: ItemKind::Attribute,
+                name: Name::NONE,
+                range: range.end..range.end,
+                attributes: 0..0,
+                head: 0..0,
+                body: None,
+            }]) {
+                // What lies between items may hold more of them (`if #[cfg(unix)] { … }`).
+                while at < item.range.start {
+                    let next = lexed.tokens.after(at);
+                    if lexed.is(at, "{") && next > at + 1 {
+                        pending.push(at + 1..next - 1);
+                    }
+                    at = next;
+                }
+                at = item.range.end;
+                if item.range.start < item.range.end {
+                    found.push(item);
+                }
+            }
+        }
+        found
+    }
+
     /// Loads the modules that the macro calls of the crate declare that was loaded last.
     pub(crate) fn load_declared(&mut self) {
         let mut waiting = std::mem::take(&mut self.declaring);

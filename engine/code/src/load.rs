@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::assets::{self, Places};
@@ -43,6 +43,7 @@ impl World {
             out_dir: out_dir.map(Path::to_path_buf),
             by_path: HashMap::new(),
             packages: HashMap::new(),
+            patches: package.patches(),
             declaring: Vec::new(),
         };
         let is_library = package.library.as_deref().map(tidy).as_ref() == Some(&root);
@@ -55,7 +56,7 @@ impl World {
             && library != world.own
         {
             let name = world.names.number(&package.crate_name());
-            world.crates[world.own].dependencies.insert(name, Linked::Local(library));
+            world.link(world.own, name, Linked::Local(library));
         }
         world.load_linked(invocation);
         Some(world)
@@ -70,7 +71,8 @@ impl World {
                 continue;
             }
             self.load_crate(krate);
-            for (name, linked) in self.crates[krate].dependencies.clone() {
+            let all = self.crates[krate].dependencies.clone().into_iter();
+            for (name, linked) in all.flat_map(|(name, all)| all.into_iter().map(move |one| (name, one))) {
                 let Linked::Local(found) = linked else { continue };
                 let text = self.names.text(name);
                 // Without knowledge of what is linked, all is.
@@ -113,8 +115,11 @@ impl World {
                 continue;
             }
             let name = self.names.number(&dependency.name);
-            let local = dependency.path.as_deref().and_then(Package::read);
-            let linked = match local {
+            // The engine is not its user's code, wherever it comes from.
+            let patch = self.patches.get(&dependency.package).filter(|_| dependency.package != "fleche");
+            let patched = patch.is_some();
+            let local = dependency.path.as_deref().or(patch.map(PathBuf::as_path)).and_then(Package::read);
+            match local {
                 Some(found) if found.library.is_some() => {
                     // A renamed dependency keeps its new name; else the library may have a name of its own.
                     let own_name = found.crate_name();
@@ -122,15 +127,25 @@ impl World {
                     let krate = self.add(&Arc::new(found), &root);
                     if !dependency.renamed {
                         let own_name = self.names.number(&own_name);
-                        self.crates[id].dependencies.insert(own_name, Linked::Local(krate));
+                        self.link(id, own_name, Linked::Local(krate));
                     }
-                    Linked::Local(krate)
+                    self.link(id, name, Linked::Local(krate));
+                    if patched {
+                        // Or it is not, where no version fits.
+                        self.link(id, name, Linked::Foreign(dependency.package.clone()));
+                    }
                 }
-                _ => Linked::Foreign(dependency.package.clone()),
-            };
-            self.crates[id].dependencies.insert(name, linked);
+                _ => self.link(id, name, Linked::Foreign(dependency.package.clone())),
+            }
         }
         id
+    }
+
+    fn link(&mut self, krate: CrateId, name: Name, linked: Linked) {
+        let known = self.crates[krate].dependencies.entry(name).or_default();
+        if !known.contains(&linked) {
+            known.push(linked);
+        }
     }
 
     /// Parses a crate's files, if that was not done before; tells its root module.
@@ -238,7 +253,7 @@ impl World {
                 }
                 let krate = self.modules[module].krate;
                 if extern_name == Name::SELF {
-                    self.crates[krate].dependencies.insert(item.name, Linked::Local(krate));
+                    self.link(krate, item.name, Linked::Local(krate));
                 } else {
                     // At the root it holds in all modules.
                     if self.crates[krate].root == Some(module)
@@ -392,39 +407,6 @@ impl World {
                 }
             }
         }
-    }
-
-    /// Items anywhere among a macro's arguments.
-    fn items_inside(&self, file: FileId, range: Range<usize>) -> Vec<Item> {
-        let lexed = &self.files[file].lexed;
-        let mut found = Vec::new();
-        let mut pending = vec![range];
-        while let Some(range) = pending.pop() {
-            let items = items::parse(lexed, range.clone());
-            let mut at = range.start;
-            for item in items.into_iter().chain([Item {
-                kind: ItemKind::Attribute,
-                name: Name::NONE,
-                range: range.end..range.end,
-                attributes: 0..0,
-                head: 0..0,
-                body: None,
-            }]) {
-                // What lies between items may hold more of them (`if #[cfg(unix)] { … }`).
-                while at < item.range.start {
-                    let next = lexed.tokens.after(at);
-                    if lexed.is(at, "{") && next > at + 1 {
-                        pending.push(at + 1..next - 1);
-                    }
-                    at = next;
-                }
-                at = item.range.end;
-                if item.range.start < item.range.end {
-                    found.push(item);
-                }
-            }
-        }
-        found
     }
 
     fn add_node(&mut self, file: FileId, item: &Item, module: ModuleId) -> NodeId {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use crate::sources::tidy;
+
 /// A package's manifest, resolved against its workspace.
 #[derive(Clone, Debug)]
 pub struct Package {
@@ -115,6 +117,39 @@ impl Package {
         own.and_then(Value::as_str).or_else(|| own.and_then(|_| inherited())).unwrap_or("2015").to_owned()
     }
 
+    /// The packages on this disk that stand in for others in its build, by name: those of `[patch]` and `[replace]`, in the
+    /// workspace's manifest or in cargo's configuration, of `paths` there, and what those depend on by path.
+    pub fn patches(&self) -> BTreeMap<String, PathBuf> {
+        let root = if self.workspace_manifest.is_empty() { &self.manifest } else { &self.workspace_manifest };
+        let directory = self.workspace.as_deref().and_then(Path::parent).unwrap_or(&self.directory);
+        let mut found = patches(root, directory);
+        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let places = self.directory.ancestors().map(|directory| directory.join(".cargo")).chain(home);
+        for place in places {
+            for file in ["config.toml", "config"] {
+                let Some(config) = table(&place.join(file)) else { continue };
+                let base = place.parent().unwrap_or(&place);
+                found.extend(patches(&config, base));
+                let paths = config.get("paths").and_then(Value::as_array).into_iter().flatten();
+                for path in paths.filter_map(Value::as_str).map(|path| base.join(path)) {
+                    found.extend(Self::read(&path).map(|package| (package.name, path)));
+                }
+            }
+        }
+        let mut pending: Vec<PathBuf> = found.values().cloned().collect();
+        while let Some(package) = pending.pop().and_then(|path| Self::read(&path)) {
+            for dependency in package.dependencies {
+                if let Some(path) = dependency.path
+                    && !found.contains_key(&dependency.package)
+                {
+                    found.insert(dependency.package, path.clone());
+                    pending.push(path);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether its library is a macro that the compiler runs.
     pub fn is_macro(&self) -> bool {
         let lib = self.manifest.get("lib");
@@ -144,10 +179,23 @@ fn workspace_of(directory: &Path, manifest: &Table) -> Option<(PathBuf, Table)> 
         Some(path) => vec![directory.join(path)],
         None => directory.ancestors().skip(1).map(Path::to_path_buf).collect(),
     };
-    places.into_iter().map(|place| place.join("Cargo.toml")).find_map(|path| {
+    let (path, table) = places.into_iter().map(|place| place.join("Cargo.toml")).find_map(|path| {
         let table = table(&path)?;
         table.contains_key("workspace").then_some((path, table))
-    })
+    })?;
+    let root = path.parent().unwrap_or(Path::new(""));
+    (named.is_some() || !is_excluded(directory, root, &table)).then_some((path, table))
+}
+
+/// Whether a workspace says that the package in a directory is none of its.
+fn is_excluded(directory: &Path, root: &Path, table: &Table) -> bool {
+    let directory = tidy(directory);
+    let below = |key: &str| {
+        let all = table.get("workspace").and_then(|workspace| workspace.get(key)).and_then(Value::as_array);
+        let mut all = all.into_iter().flatten().filter_map(Value::as_str);
+        all.any(|path| directory.starts_with(tidy(&root.join(path))))
+    };
+    below("exclude") && !below("members")
 }
 
 fn dependencies(manifest: &Table, directory: &Path, root: &Table, root_directory: &Path) -> Vec<Dependency> {
@@ -272,6 +320,21 @@ mod tests {
                 ("shared", "shared-lib", at("lib/shared"), DependencyKind::Normal),
             ]
         );
+    }
+
+    #[test]
+    fn an_excluded_package_has_its_own_lock() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write(dir.path(), "Cargo.toml", "[workspace]\nmembers = [\"fuzz/in\"]\nexclude = [\"fuzz\"]\n");
+        for path in ["fuzz", "fuzz/in", "other"] {
+            write(dir.path(), &format!("{path}/Cargo.toml"), "[package]\nname = \"a\"\n");
+        }
+        write(dir.path(), "Cargo.lock", "");
+        write(dir.path(), "fuzz/Cargo.lock", "");
+        let lock = |path: &str| Package::read(&dir.path().join(path)).and_then(|package| package.lock());
+        assert_eq!(lock("fuzz"), Some(dir.path().join("fuzz/Cargo.lock")));
+        assert_eq!(lock("fuzz/in"), Some(dir.path().join("Cargo.lock")));
+        assert_eq!(lock("other"), Some(dir.path().join("Cargo.lock")));
     }
 
     #[test]

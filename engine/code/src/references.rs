@@ -27,6 +27,8 @@ pub struct References {
     pub members: BTreeSet<(NodeId, Name)>,
     /// Names that nothing here is known by: variables, or what a macro has defined.
     pub unknown: BTreeSet<Name>,
+    /// Modules in which a name was looked for that none of their items has.
+    pub entered: BTreeSet<ModuleId>,
     /// Modules of which everything is meant.
     pub modules: BTreeSet<ModuleId>,
     /// Names from elsewhere with the paths that they stand for, as text.
@@ -281,6 +283,7 @@ impl Scan<'_> {
                 }
                 self.found.methods.insert(*name);
                 self.found.unknown.insert(*name);
+                self.found.entered.insert(*module);
                 self.through(*module, false);
             }
         }

@@ -320,9 +320,15 @@ impl Resolver {
     fn external(world: &mut World, module: ModuleId, name: Name) -> Vec<Meaning> {
         let krate = world.modules[module].krate;
         match world.crates[krate].dependencies.get(&name).cloned() {
-            Some(Linked::Local(found)) if world.crates[found].is_macro => vec![Meaning::Foreign(vec![name])],
-            Some(Linked::Local(found)) => vec![Meaning::Module(world.load_crate(found))],
-            Some(Linked::Foreign(_)) => vec![Meaning::Foreign(vec![name])],
+            Some(all) => {
+                let meaning = |linked| match linked {
+                    Linked::Local(found) if !world.crates[found].is_macro => {
+                        Meaning::Module(world.load_crate(found))
+                    }
+                    _ => Meaning::Foreign(vec![name]),
+                };
+                all.into_iter().map(meaning).collect()
+            }
             None if matches!(name, Name::STD | Name::CORE | Name::ALLOC) => {
                 vec![Meaning::Foreign(vec![name])]
             }

@@ -402,8 +402,12 @@ impl Session {
             edition,
         );
         let own = package.directory == world.crates[world.own].package.directory;
-        let lock = self.lock(&package);
-        for (&name, linked) in &world.crates[krate].dependencies {
+        // What the program's own lock says holds for all; without it, what the package brought along does.
+        let own_package = world.crates[world.own].package.clone();
+        let locks = [self.lock(&own_package), self.lock(&package)];
+        let all = world.crates[krate].dependencies.iter();
+        let all: Vec<_> = all.flat_map(|(name, all)| all.iter().map(|one| (*name, one.clone()))).collect();
+        for (name, linked) in &all {
             let used = match linked {
                 Linked::Local(found) => {
                     // What is reached in one may have come by names that another gives.
@@ -414,7 +418,7 @@ impl Session {
                             world.crates[*found].is_macro
                         }
                 }
-                Linked::Foreign(_) => closure.outside.crates.contains(&name),
+                Linked::Foreign(_) => closure.outside.crates.contains(name),
             };
             if !used {
                 continue;
@@ -424,18 +428,25 @@ impl Session {
                 Linked::Local(found) => world.crates[*found].package.name.clone(),
             };
             if matches!(linked, Linked::Foreign(_)) {
-                let entries = lock
-                    .as_ref()
-                    .and_then(|lock| lock.dependency(&package.name, &package.version, &dependency));
+                let entries = locks
+                    .iter()
+                    .flatten()
+                    .find_map(|lock| lock.dependency(&package.name, &package.version, &dependency));
                 for entry in entries.into_iter().flatten() {
                     let mut words = entry.split(' ');
                     let (name, version) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
                     facts.add(format!("lock {entry}"), format!("crate {name}"), version);
+                    // Without a source it lies on this disk, put in place of another.
+                    if words.next() == Some("")
+                        && let Some(directory) = world.patches.get(name).cloned()
+                    {
+                        files(world, &directory, &|_| true, &format!("patched {name}"), facts);
+                    }
                 }
             }
             if krate == world.own {
                 // How cargo built it: its features, those of what is below it, the profile.
-                let text = world.names.text(name);
+                let text = world.names.text(*name);
                 let built = self.invocation.externs.iter().filter(|(known, _)| known == text);
                 for (name, file) in built {
                     let about = format!("how `{name}` was built (features, profile, compiler)");
@@ -443,7 +454,8 @@ impl Session {
                 }
             }
         }
-        let reads_build = closure.outside.environment.iter().any(|name| !name.starts_with("CARGO_"));
+        let reads_build = closure.outside.environment.iter().any(|name| !name.starts_with("CARGO_"))
+            || !own && names_output(world, krate);
         let calls_out = || {
             world.nodes.iter().zip(&closure.reached).any(|(node, from)| {
                 node.kind == ItemKind::ExternBlock
@@ -464,16 +476,33 @@ impl Session {
                 let foreign = ["c", "h", "cc", "cpp", "cxx", "hpp", "s", "S", "asm", "cu", "m", "mm"];
                 !own || extension.is_some_and(|extension| foreign.contains(&extension.as_str()))
             };
-            let mut files = files_below(&package.directory, &source);
-            files.push(build.clone());
-            for file in files {
-                if let Some(digest) = world.sources.bytes(&file) {
-                    let path = whole::relative(&file, &package.directory);
-                    facts.digested(format!("build {path} {digest}"), format!("file {path} of the build"));
-                }
+            files(world, &package.directory, &source, "build", facts);
+            if let Some(digest) = world.sources.bytes(build) {
+                let path = whole::relative(build, &package.directory);
+                facts.digested(format!("build {path} {digest}"), format!("file {path} of the build"));
             }
         }
     }
+}
+
+/// Adds the files of a package that `wanted` accepts.
+fn files(world: &mut World, directory: &Path, wanted: &dyn Fn(&Path) -> bool, what: &str, facts: &mut Facts) {
+    for file in files_below(directory, wanted) {
+        if let Some(digest) = world.sources.bytes(&file) {
+            let path = whole::relative(&file, directory);
+            facts.digested(format!("{what} {path} {digest}"), format!("file {path} of the build"));
+        }
+    }
+}
+
+/// Whether a crate's code takes something from its build script's output.
+fn names_output(world: &World, krate: CrateId) -> bool {
+    let of_crate = |file: &&File| world.modules[file.module].krate == krate;
+    world
+        .files
+        .iter()
+        .filter(of_crate)
+        .any(|File { lexed, .. }| (0..lexed.tokens.len()).any(|at| lexed.tokens.text(at) == "\"OUT_DIR\""))
 }
 
 /// The options that a function's own tokens name.

@@ -230,6 +230,7 @@ impl<'a> Walk<'a> {
             let linked: Vec<CrateId> = self.analysis.world.crates[krate]
                 .dependencies
                 .values()
+                .flatten()
                 .filter_map(|linked| match linked {
                     crate::world::Linked::Local(found) if self.analysis.world.crates[*found].is_macro => {
                         Some(*found)
@@ -403,6 +404,9 @@ impl<'a> Walk<'a> {
         }
         for &target in &references.open_traits {
             self.open(target, node);
+        }
+        for &module in &references.entered {
+            self.enter(module, node);
         }
         for &module in &references.modules {
             for target in self.analysis.world.modules[module].nodes.clone() {

@@ -87,6 +87,11 @@ impl Walk<'_> {
         let tests =
             self.raw || invocation.test || invocation.root.as_ref().is_some_and(|root| beside(package, root));
         self.package(package, tests);
+        for found in package.patches().values().filter_map(|path| Package::read(path)) {
+            if found.name != "fleche" {
+                self.package(&found, false);
+            }
+        }
         if let Some(path) = package.lock() {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             self.sources.bytes(&path);
@@ -128,6 +133,15 @@ impl Walk<'_> {
             }
         }
         let name = package.name.clone();
+        if package.build.is_some() && self.packages.len() > 1 {
+            // What its build script makes of them is out of sight.
+            for path in files_below(&package.directory, &|_| true) {
+                if let Some(digest) = self.sources.bytes(&path) {
+                    self.line(&relative(&path, &package.directory));
+                    self.hasher.update(digest.as_bytes());
+                }
+            }
+        }
         for root in package.library.iter().chain(&package.build) {
             self.tree(&name, &package.directory, root);
         }

@@ -48,8 +48,8 @@ pub struct Crate {
     pub root: Option<ModuleId>,
     /// The package that it belongs to.
     pub package: Arc<Package>,
-    /// What its code can name of other crates.
-    pub dependencies: BTreeMap<Name, Linked>,
+    /// What its code can name of other crates: by one name several, where that depends on the target or on what is patched.
+    pub dependencies: BTreeMap<Name, Vec<Linked>>,
     /// Whether it is a macro that runs in the compiler.
     pub is_macro: bool,
     /// Whether paths in it start at its root (edition 2015).
@@ -57,7 +57,7 @@ pub struct Crate {
 }
 
 /// A crate that another one links.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Linked {
     /// One whose sources are followed.
     Local(CrateId),
@@ -172,6 +172,8 @@ pub struct World {
     pub(crate) out_dir: Option<PathBuf>,
     pub(crate) by_path: HashMap<PathBuf, FileId>,
     pub(crate) packages: HashMap<PathBuf, CrateId>,
+    /// Packages on this disk that stand in for others, by name.
+    pub(crate) patches: BTreeMap<String, PathBuf>,
     /// Macro calls that were not yet asked which modules they declare.
     pub(crate) declaring: Vec<Declaring>,
 }
