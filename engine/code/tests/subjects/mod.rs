@@ -1,5 +1,7 @@
 //! The crates that are mutated, each with functions over it that tell what it does.
 
+pub(crate) mod opened;
+
 /// A crate, how it is compiled, and functions whose results tell what it does.
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
