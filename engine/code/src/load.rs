@@ -401,9 +401,10 @@ impl World {
             }
             let before = self.nodes.len();
             self.load_item(file, &inner, module, owns, inside);
-            if matches!(name.as_str(), "thread_local" | "lazy_static") {
-                for made in before..self.nodes.len() {
-                    self.nodes[made].mutable = true;
+            for made in before..self.nodes.len() {
+                self.nodes[made].mutable |= matches!(name.as_str(), "thread_local" | "lazy_static");
+                if !transparent {
+                    self.nodes[made].call.get_or_insert(node);
                 }
             }
         }
@@ -433,6 +434,7 @@ impl World {
             ordinal,
             mutable,
             carrier: None,
+            call: None,
         });
         self.modules[module].nodes.push(id);
         if !item.name.is_none() && item.kind != ItemKind::Call {
@@ -473,6 +475,7 @@ impl World {
             ordinal,
             mutable: false,
             carrier: None,
+            call: None,
         });
         self.nodes[id].face = Some(face);
         if let Some(helpers) = helpers.filter(|name| !name.is_none()) {
@@ -536,6 +539,7 @@ impl World {
                 ordinal: 0,
                 mutable: false,
                 carrier: None,
+                call: None,
             });
             self.modules[module].nodes.push(id);
             self.nodes[container].members.push(id);

@@ -11,6 +11,7 @@ use crate::lexer::{Kind, Tokens};
 use crate::names::Name;
 use crate::references::References;
 use crate::scope::{Meaning, Resolver};
+use crate::spelt;
 use crate::world::{FileId, ModuleId, NodeId, World};
 
 /// How names are read where one stands.
@@ -491,12 +492,11 @@ impl<'a> Scan<'a> {
                 self.readings.push((end, Reading::Code { text: false }));
             }
             "env" | "option_env" => {
-                if let Some(variable) = self.lexed.tokens.string(open + 1) {
-                    let included =
-                        self.readings.iter().any(|(_, reading)| *reading == Reading::Code { text: true });
-                    if !(included && matches!(variable.as_str(), "CARGO_MANIFEST_DIR" | "OUT_DIR")) {
-                        self.found.environment.insert(variable);
-                    }
+                let variable = spelt::variable(&self.lexed.tokens, open + 1..end - 1);
+                let included =
+                    self.readings.iter().any(|(_, reading)| *reading == Reading::Code { text: true });
+                if !(included && matches!(variable.as_str(), "CARGO_MANIFEST_DIR" | "OUT_DIR")) {
+                    self.found.environment.insert(variable);
                 }
                 self.readings.push((end, Reading::Code { text: false }));
             }
@@ -506,6 +506,10 @@ impl<'a> Scan<'a> {
             "concat" => {
                 let reading = self.reading();
                 self.readings.push((end, reading));
+            }
+            "cfg_select" if ours.is_empty() => {
+                self.found.options.insert("*".to_owned());
+                self.readings.push((end, Reading::Arguments));
             }
             _ if ours.is_empty() && listed(PLAIN, &text) => {
                 let reading = if self.in_macro() { self.reading() } else { Reading::Code { text: false } };
@@ -529,10 +533,16 @@ pub(crate) fn listed(list: &str, word: &str) -> bool {
     list.split(' ').any(|known| known == word)
 }
 
-/// The single options in a `cfg` predicate: `unix`, `feature = "a"`.
+/// The single options in a `cfg` predicate: `unix`, `feature = "a"`; `*` where only a macro's caller knows them.
 pub(crate) fn options_in(tokens: &Tokens, range: Range<usize>, found: &mut BTreeSet<String>) {
     for at in range {
+        if tokens.is(at, "$") {
+            found.insert("*".to_owned());
+        }
         let Some(name) = tokens.ident(at) else { continue };
+        if at > 0 && tokens.is(at - 1, "$") {
+            continue;
+        }
         if tokens.is(at + 1, "(") {
             continue;
         }

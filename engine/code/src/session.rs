@@ -18,6 +18,7 @@ use crate::package::Package;
 use crate::report::{Part, Report};
 use crate::scan::options_in;
 use crate::sources::{Sources, files_below, tidy};
+use crate::spelt;
 use crate::whole;
 use crate::world::{CrateId, File, Linked, ModuleId, NodeId, World};
 
@@ -170,6 +171,8 @@ impl Session {
         for line in set {
             hasher.update(line.as_bytes()).update(&[0]);
         }
+        let tokens = Tokens::lex(function.tokens);
+        values(&tokens, &mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let report = Report { level: "body".to_owned(), ..Report::default() };
         Reached { digest, options, environment: Vec::new(), report }
@@ -190,6 +193,10 @@ impl Session {
         let mut asked: Vec<String> = ALWAYS.map(str::to_owned).to_vec();
         let mut known = Vec::new();
         for option in options {
+            if option == "*" {
+                known.extend(self.invocation.cfgs.iter().map(|cfg| format!("cfg {cfg} true")));
+                continue;
+            }
             match source(option) {
                 Source::Compiler if !asked.contains(option) => asked.push(option.clone()),
                 Source::Compiler | Source::Target => {}
@@ -217,6 +224,7 @@ impl Session {
         for part in self.invocation.cfgs.iter().chain(&self.invocation.options).chain([target]) {
             hasher.update(part.as_bytes()).update(&[0]);
         }
+        values(&tokens, &mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let files = vec![Part { name, value }];
         let report = Report { level: "module".to_owned(), files, ..Report::default() };
@@ -372,7 +380,9 @@ impl Session {
                 facts.digested(format!("file {path} {digest}"), format!("file {path}"));
             }
         }
-        for variable in &closure.outside.environment {
+        let variables = &closure.outside.environment;
+        let variables = spelt::resolved(variables, literals(world, closure));
+        for variable in &variables {
             let value = std::env::var(variable).unwrap_or_default();
             facts.digested(format!("env {variable} {value}"), format!("environment variable {variable}"));
         }
@@ -387,7 +397,7 @@ impl Session {
         hasher.update(items.as_bytes());
         facts.feed(&mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
-        let environment = closure.outside.environment.iter().cloned().collect();
+        let environment = variables.into_iter().collect();
         report.others = facts.parts();
         Reached { digest, options, environment, report }
     }
@@ -485,6 +495,25 @@ impl Session {
     }
 }
 
+/// The string literals of what is reached.
+fn literals(world: &World, closure: &Closure) -> impl Iterator<Item = String> {
+    closure.nodes().into_iter().flat_map(|node| {
+        let node = &world.nodes[node];
+        let tokens = &world.files[node.file].lexed.tokens;
+        node.range.clone().filter_map(|at| tokens.string(at))
+    })
+}
+
+/// Hashes the variables of the compiler's environment that tokens read, with their values.
+fn values(tokens: &Tokens, hasher: &mut blake3::Hasher) {
+    let mut variables = BTreeSet::new();
+    spelt::variables(tokens, 0..tokens.len(), &mut variables);
+    for name in spelt::resolved(&variables, (0..tokens.len()).filter_map(|at| tokens.string(at))) {
+        let value = std::env::var(&name).unwrap_or_default();
+        hasher.update(name.as_bytes()).update(&[0xff]).update(value.as_bytes()).update(&[0xff]);
+    }
+}
+
 /// Adds the files of a package that `wanted` accepts.
 fn files(world: &mut World, directory: &Path, wanted: &dyn Fn(&Path) -> bool, what: &str, facts: &mut Facts) {
     for file in files_below(directory, wanted) {
@@ -510,6 +539,9 @@ fn named_options(tokens: &str) -> BTreeSet<String> {
     let tokens = Tokens::lex(tokens);
     let mut found = BTreeSet::new();
     for at in 0..tokens.len() {
+        if tokens.is(at, "cfg_select") && tokens.is(at + 1, "!") {
+            found.insert("*".to_owned());
+        }
         if tokens.is(at, "cfg") || tokens.is(at, "cfg_attr") {
             let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
             options_in(&tokens, open..tokens.after(open), &mut found);

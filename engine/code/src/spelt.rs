@@ -1,6 +1,7 @@
 //! What the arguments of `include_str!` spell: literals, `concat!`, `env!`, `stringify!`, and parts that only a macro's caller
 //! knows.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::lexer::{Kind, Tokens};
@@ -45,6 +46,58 @@ pub(crate) fn pieces(tokens: &Tokens, range: Range<usize>) -> Vec<Piece> {
         }
         at = if group.is_empty() { next } else { group.end + 1 };
     }
+    found
+}
+
+/// What `env!` or `option_env!` reads, of which the arguments are given: a variable, or `*` and how the names begin that it may
+/// be, where only a macro's caller knows.
+pub(crate) fn variable(tokens: &Tokens, arguments: Range<usize>) -> String {
+    let mut end = arguments.start;
+    while end < arguments.end && !tokens.is(end, ",") {
+        end = tokens.after(end);
+    }
+    let pieces = pieces(tokens, arguments.start..end);
+    let known = pieces.iter().map_while(|piece| match piece {
+        Piece::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let is_known = !pieces.is_empty() && known.clone().count() == pieces.len();
+    let text: String = known.collect();
+    if is_known { text } else { format!("*{text}") }
+}
+
+/// The variables that a range of tokens reads. The package's directory and the build script's output in front of a path are
+/// passed over: they are elsewhere in another checkout.
+pub(crate) fn variables(tokens: &Tokens, range: Range<usize>, found: &mut BTreeSet<String>) {
+    for at in range {
+        if !(tokens.is(at, "env") || tokens.is(at, "option_env"))
+            || !tokens.is(at + 1, "!")
+            || tokens.kind(at + 2) != Some(Kind::Open)
+        {
+            continue;
+        }
+        let name = variable(tokens, at + 3..tokens.after(at + 2).max(at + 4) - 1);
+        let in_path = at > 2 && tokens.is(at - 2, "!") && tokens.is(at - 3, "concat");
+        if !(in_path && matches!(name.as_str(), "CARGO_MANIFEST_DIR" | "OUT_DIR")) {
+            found.insert(name);
+        }
+    }
+}
+
+/// The variables that are meant: where only a macro's caller knows, those that some literal may name, and those that begin so.
+pub(crate) fn resolved(
+    variables: &BTreeSet<String>,
+    literals: impl Iterator<Item = String>,
+) -> BTreeSet<String> {
+    let (open, mut found): (BTreeSet<String>, BTreeSet<String>) =
+        variables.iter().cloned().partition(|name| name.starts_with('*'));
+    if open.is_empty() {
+        return found;
+    }
+    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    found.extend(literals.filter(|text| text.len() > 1 && text.len() < 128 && text.chars().all(capital)));
+    let begins = |name: &String| open.iter().any(|start| start.len() > 1 && name.starts_with(&start[1..]));
+    found.extend(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(begins));
     found
 }
 

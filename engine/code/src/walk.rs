@@ -290,8 +290,9 @@ impl<'a> Walk<'a> {
         if let Some(container) = self.analysis.world.nodes[node].container {
             self.reach(container, node);
         }
-        if let Some(carrier) = self.analysis.world.nodes[node].carrier {
-            self.reach(carrier, node);
+        let Around { carrier, call } = Around::of(&self.analysis.world, node);
+        for around in [carrier, call].into_iter().flatten() {
+            self.reach(around, node);
         }
         if calls::is_subject(kind) {
             let name = self.analysis.world.nodes[node].name;
@@ -463,6 +464,18 @@ impl<'a> Walk<'a> {
                 self.reach(member, node);
             }
         }
+    }
+}
+
+/// What stands around a node.
+struct Around {
+    carrier: Option<NodeId>,
+    call: Option<NodeId>,
+}
+
+impl Around {
+    fn of(world: &World, node: NodeId) -> Self {
+        Self { carrier: world.nodes[node].carrier, call: world.nodes[node].call }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::modules;
 use crate::package::{DependencyKind, Package};
 use crate::report::Part;
 use crate::sources::{Sources, files_below, tidy};
+use crate::spelt;
 
 /// Computes the digest of a package and all that it is built from on this disk; lists its files.
 pub fn digest(
@@ -30,6 +31,8 @@ pub fn digest(
         packages: BTreeSet::new(),
         sources,
         out_dir,
+        variables: BTreeSet::new(),
+        literals: BTreeSet::new(),
         // A documentation test is no file: its text lies in comments of any file.
         raw: invocation.root.is_none(),
     };
@@ -52,6 +55,10 @@ pub fn digest(
         let base = directory.or(root.parent()).unwrap_or(root).to_path_buf();
         walk.tree("root", &base, root);
     }
+    for name in spelt::resolved(&walk.variables, std::mem::take(&mut walk.literals).into_iter()) {
+        walk.line(&name);
+        walk.line(&std::env::var(&name).unwrap_or_default());
+    }
     walk.parts.sort();
     (walk.hasher.finalize(), walk.parts)
 }
@@ -68,6 +75,9 @@ struct Walk<'a> {
     packages: BTreeSet<PathBuf>,
     sources: &'a mut Sources,
     out_dir: Option<&'a Path>,
+    /// Variables of the compiler's environment that code reads, and literals that may name some.
+    variables: BTreeSet<String>,
+    literals: BTreeSet<String>,
     /// Whether comments and documentation count.
     raw: bool,
 }
@@ -200,6 +210,12 @@ impl Walk<'_> {
                 self.hasher.update(digest.as_bytes());
             }
             self.part(relative(&path, &self.base), &digest);
+            spelt::variables(&tokens, 0..tokens.len(), &mut self.variables);
+            self.literals.extend(
+                (0..tokens.len())
+                    .filter_map(|at| tokens.string(at))
+                    .filter(|text| text.starts_with(|c: char| c.is_ascii_uppercase())),
+            );
             let places = Places { file: &path, package: base, own: &self.base, out_dir: self.out_dir };
             for asset in assets::named(&tokens, 0..tokens.len(), places) {
                 if asset.rust {

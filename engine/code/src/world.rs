@@ -134,6 +134,8 @@ pub struct Node {
     pub mutable: bool,
     /// For an impl inside a function, that function.
     pub carrier: Option<NodeId>,
+    /// For an item in the arguments of a macro call, that call: the macro may make something else of it.
+    pub call: Option<NodeId>,
 }
 
 /// Everything that is loaded.

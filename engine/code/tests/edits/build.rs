@@ -193,10 +193,15 @@ fn a_variable_of_the_compilers_environment_counts_by_its_value() {
             .output()
             .expect("this test");
         let printed = String::from_utf8(printed.stdout).expect("text");
-        printed.lines().find_map(|line| line.strip_prefix("key ").map(str::to_owned)).expect("a key")
+        let keys = printed.lines().filter_map(|line| line.strip_prefix("key ").map(str::to_owned));
+        keys.collect::<Vec<_>>()
     };
-    assert_eq!(key("a"), key("a"));
-    assert_ne!(key("a"), key("b"));
+    let (a, b) = (key("a"), key("b"));
+    assert_eq!(a, key("a"));
+    assert_eq!(a.len(), 7);
+    for (at, (a, b)) in a.iter().zip(&b).enumerate() {
+        assert_ne!(a, b, "of program {at}");
+    }
 }
 
 #[test]
@@ -208,6 +213,36 @@ fn prints_a_key() {
     let reached = common::reach(dir.path(), &Build::default());
     assert_eq!(reached.environment, ["FLECHE_CODE_TEST"]);
     println!("\nkey {:?}", reached.digest);
+    // Names that are put together, or that a macro's caller gives.
+    for text in [
+        "//- src/lib.rs\n#[fleche] fn f() -> &'static str { env!(concat!(\"FLECHE_\", \"CODE_TEST\"), \"none\") }\n",
+        "//- src/lib.rs\nmacro_rules! var { ($n:literal) => { option_env!($n) } } #[fleche] fn f() { var!(\"FLECHE_CODE_TEST\"); }\n",
+        "//- src/lib.rs\nmacro_rules! var { ($n:ident) => { option_env!(concat!(\"FLECHE_\", stringify!($n))) } } #[fleche] fn f() { var!(CODE_TEST); }\n",
+    ] {
+        common::write(dir.path(), &common::files(text));
+        println!("\nkey {:?}", common::reach(dir.path(), &Build::default()).digest);
+    }
+    for level in ["crate", "module", "body"] {
+        let tokens = "fn f() { env!(\"FLECHE_CODE_TEST\") }";
+        common::write(dir.path(), &common::files(&format!("//- src/lib.rs\n#[fleche] {tokens}\n")));
+        println!("\nkey {:?}", at_level(dir.path(), &Build::default(), level, tokens).digest);
+    }
+}
+
+#[test]
+fn options_that_only_a_macros_caller_knows() {
+    for text in [
+        "macro_rules! on { ($f:literal) => { cfg!(feature = $f) } } #[fleche] fn f() -> bool { on!(\"fast\") }",
+        "macro_rules! gated { ($p:meta, $($i:tt)*) => { #[cfg($p)] $($i)* } } gated!(feature = \"fast\", fn g() {}); #[fleche] fn f() { g() }",
+        "cfg_select! { feature = \"fast\" => { fn g() {} } _ => { fn g() {} } } #[fleche] fn f() { g() }",
+        "#[fleche] fn f() -> u32 { cfg_select! { feature = \"fast\" => 1, _ => 2 } }",
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        common::write(dir.path(), &common::files(&format!("//- src/lib.rs\n{text}\n")));
+        let plain = common::reach(dir.path(), &Build::default()).digest;
+        let fast = Build::with(&["--cfg", "feature=\"fast\""]);
+        assert_ne!(plain, common::reach(dir.path(), &fast).digest, "{text}");
+    }
 }
 
 #[test]
