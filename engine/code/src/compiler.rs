@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 /// One run of the compiler, read from its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
+    /// The crate's name; empty if none is given.
+    pub name: String,
     /// The crate's root file, if it is a file.
     pub root: Option<PathBuf>,
     /// Each `--cfg`, as written, sorted.
@@ -32,13 +34,13 @@ impl Invocation {
             };
             let mut take = || value.clone().or_else(|| arguments.next()).unwrap_or_default();
             match flag.as_str() {
+                "--crate-name" => invocation.name = take(),
                 "--cfg" => invocation.cfgs.push(take()),
                 "--extern" => invocation.externs.extend(extern_crate(&take())),
                 "--test" => invocation.test = true,
                 "-C" | "--codegen" => invocation.option(&take()),
                 "--target" => invocation.target = take(),
-                "--crate-name"
-                | "--edition"
+                "--edition"
                 | "--crate-type"
                 | "--emit"
                 | "--out-dir"
@@ -140,6 +142,7 @@ mod tests {
         assert_eq!(
             invocation,
             Invocation {
+                name: "app".into(),
                 root: Some(dir.path().join("src/lib.rs")),
                 cfgs: vec!["abc".into(), "feature=\"a\"".into()],
                 externs: vec![("near".into(), "libnear-99".into()), ("serde".into(), "libserde-88".into())],

@@ -67,14 +67,6 @@ pub struct Reached {
     pub report: Report,
 }
 
-impl Reached {
-    /// What is behind a key that counts no code.
-    pub fn nothing() -> Self {
-        let report = Report { level: "nothing".to_owned(), ..Report::default() };
-        Self { digest: CodeDigest([0; 32]), options: Vec::new(), environment: Vec::new(), report }
-    }
-}
-
 /// Everything that is known in one compiler process.
 #[derive(Debug)]
 pub struct Session {
@@ -89,8 +81,8 @@ pub struct Session {
     sources: Sources,
     locks: BTreeMap<PathBuf, Option<Lock>>,
     told: BTreeSet<PathBuf>,
-    /// The functions of the same tokens that were seen in a file: their lines.
-    twins: HashMap<(Option<PathBuf>, blake3::Hash), Vec<u32>>,
+    /// The functions of the same tokens that were seen: their files and lines.
+    twins: HashMap<blake3::Hash, Vec<(Option<PathBuf>, u32)>>,
     listing: Listed,
     led: Led,
     /// Whether reports list every item, however many there are.
@@ -153,14 +145,41 @@ impl Session {
         }
     }
 
+    /// What is behind a key that counts no code: a digest of zeros, unless the crate is called like the library of its package
+    /// and is another one, so that functions of both may have the same full name.
+    pub fn nothing(&mut self) -> Reached {
+        let package = self.directory.as_deref().and_then(Package::read);
+        let other = package.filter(|package| {
+            let root = self.invocation.root.as_deref().map(tidy);
+            self.invocation.name == package.crate_name()
+                && package
+                    .library
+                    .as_deref()
+                    .is_some_and(|library| root.is_some_and(|root| root != tidy(library)))
+        });
+        let none = CodeDigest([0; 32]);
+        let digest = other.map_or(none, |_| none.within(blake3::hash(self.root_name().as_bytes())));
+        let report = Report { level: "nothing".to_owned(), ..Report::default() };
+        Reached { digest, options: Vec::new(), environment: Vec::new(), report }
+    }
+
+    /// The root of the crate. Levels that look at files or tokens count it, since a package's library and a binary have the same
+    /// of both and may have one name.
+    fn root_name(&self) -> String {
+        let base = self.directory.as_deref().unwrap_or(Path::new(""));
+        self.invocation.root.as_deref().map_or(String::new(), |root| whole::relative(&tidy(root), base))
+    }
+
     /// The digest of a function and everything in its crate.
     pub fn whole(&mut self, function: Function<'_>) -> Reached {
         let (directory, out_dir) = (self.directory.clone(), self.out_dir.clone());
         let (whole, files) = self.whole.get_or_insert_with(|| {
             whole::digest(directory.as_deref(), out_dir.as_deref(), &self.invocation, &mut self.sources)
         });
-        let digest = CodeDigest::of_body(function.tokens).within(*whole);
         let report = Report { level: "crate".to_owned(), files: files.clone(), ..Report::default() };
+        let whole = *whole;
+        let root = blake3::hash(self.root_name().as_bytes());
+        let digest = CodeDigest::of_body(function.tokens).within(whole).within(root);
         Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report }
     }
 
@@ -168,7 +187,7 @@ impl Session {
     pub fn body(&mut self, function: Function<'_>) -> Reached {
         let (options, set) = self.options(&named_options(function.tokens));
         let mut hasher = blake3::Hasher::new();
-        for line in set {
+        for line in set.into_iter().chain([self.root_name()]) {
             hasher.update(line.as_bytes()).update(&[0]);
         }
         let tokens = Tokens::lex(function.tokens);
@@ -220,8 +239,8 @@ impl Session {
         let value = short(&hasher.finalize());
         let base = self.directory.clone().unwrap_or_default();
         let name = function.file.map(|file| whole::relative(&tidy(file), &base)).unwrap_or_default();
-        let target = &self.invocation.target;
-        for part in self.invocation.cfgs.iter().chain(&self.invocation.options).chain([target]) {
+        let (target, root) = (&self.invocation.target, &self.root_name());
+        for part in self.invocation.cfgs.iter().chain(&self.invocation.options).chain([target, root]) {
             hasher.update(part.as_bytes()).update(&[0]);
         }
         values(&tokens, &mut hasher);
@@ -240,20 +259,30 @@ impl Session {
         }
     }
 
-    /// How many functions with these tokens were asked for before in this place. The compiler calls several by one full name
-    /// where blocks of one item hold them, or a macro wrote them; what they name may differ nevertheless.
+    /// How many functions with these tokens were asked for before that the compiler may call by the same full name: blocks of one
+    /// item hold several, a macro writes them, a module is called like a function. What they name may differ nevertheless.
     pub fn twins(&mut self, function: Function<'_>) -> u32 {
-        let own = blake3::hash(format!("{} {}", function.name, function.tokens).as_bytes());
-        let lines = self.twins.entry((function.file.map(Path::to_path_buf), own)).or_default();
-        let before = lines.clone();
-        lines.push(function.line);
+        let known = self.twins.entry(blake3::hash(function.tokens.as_bytes())).or_default();
+        let before = known.clone();
+        known.push((function.file.map(Path::to_path_buf), function.line));
         if before.is_empty() {
             return 0;
         }
-        // Which of them stand in the same item is to be seen in what was read.
-        let place = self.place(function);
-        let same = before.iter().filter(|line| self.place(Function { line: **line, ..function }) == place);
+        // Which of them stand apart is to be seen in what was read.
+        let own = self.label(function);
+        let same = before.iter().filter(|(file, line)| {
+            let other = self.label(Function { file: file.as_deref(), line: *line, ..function });
+            own.as_ref()
+                .zip(other.as_ref())
+                .is_none_or(|(own, other)| within(own, other) || within(other, own))
+        });
         u32::try_from(same.count()).unwrap_or(u32::MAX)
+    }
+
+    /// The path of the item that a function is, or stands in.
+    fn label(&mut self, function: Function<'_>) -> Option<String> {
+        let place = self.place(function)?;
+        self.analysis().map(|analysis| analysis.world.label(place))
     }
 
     /// Whether a function is certainly a member of an impl or trait, where no other items may stand beside it. No more than its
@@ -548,6 +577,11 @@ fn named_options(tokens: &str) -> BTreeSet<String> {
         }
     }
     found
+}
+
+/// Whether something of one path may stand in what has the other.
+fn within(path: &str, around: &str) -> bool {
+    path.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// An option without the spaces that people put in it.

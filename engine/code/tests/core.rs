@@ -114,6 +114,42 @@ fn a_digest_does_not_depend_on_those_before_it() {
     assert_eq!(digests.len(), 12);
 }
 
+/// Functions that the compiler may call by one name are told apart by their order, others are not.
+#[test]
+fn functions_of_equal_tokens() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "//- src/lib.rs\nfn f() { fn f() {} }\nfn g() { { fn f() {} } { fn f() {} } { fn f() {} } }\nconst _: () = { fn f() {} };\n\
+                const _: () = { fn f() {} };\nmod g { fn f() {} }\nmod h { include!(\"more.in\"); fn f() {} }\nmod i { include!(\"twice.in\"); }\n\
+                mod j { include!(\"twice.in\"); }\nstruct S<T>(T); impl S<u8> { fn g() { fn f() {} } } \nimpl S<u16> { fn g() { fn f() {} } }\n\
+                //- src/more.in\n\n\n\n\n\nfn f() {}\n//- src/twice.in\nfn f() {}\n";
+    common::write(dir.path(), &common::files(text));
+    let (lib, more, twice) =
+        (dir.path().join("src/lib.rs"), dir.path().join("src/more.in"), dir.path().join("src/twice.in"));
+    let twins = |places: &[(&std::path::Path, u32)]| -> Vec<u32> {
+        let invocation = Invocation::parse(["src/lib.rs".to_owned()], dir.path());
+        let mut session = Session::new(Some(dir.path()), None, invocation);
+        let function = |(file, line)| Function {
+            file: Some(file),
+            line,
+            name: "f",
+            tokens: "fn f() {}",
+            generic: false,
+        };
+        places.iter().map(|place| session.twins(function(*place))).collect()
+    };
+    let of = |lines: &[u32]| twins(&lines.iter().map(|line| (lib.as_path(), *line)).collect::<Vec<_>>());
+    assert_eq!(of(&[2, 2, 2]), [0, 1, 2], "of one function");
+    assert_eq!(of(&[3, 4]), [0, 1], "of constants without a name");
+    assert_eq!(of(&[2, 5]), [0, 1], "of a function and a module that is called like it");
+    assert_eq!(of(&[5, 2]), [0, 1], "in the other order");
+    assert_eq!(of(&[1, 2, 5, 6]), [0, 0, 1, 0], "of other items");
+    assert_eq!(of(&[9, 10]), [0, 0], "of other impls");
+    assert_eq!(twins(&[(&lib, 6), (&more, 6)]), [0, 1], "of two files of a module");
+    // Of a file in two modules, or in a macro, nobody knows.
+    assert_eq!(twins(&[(&twice, 1), (&lib, 5), (&twice, 1)]), [0, 1, 2]);
+    assert_eq!(of(&[7, 2]), [0, 1]);
+}
+
 /// Functions of which no other code counts cost no analysis: nothing is read for them but their own files.
 #[test]
 fn nothing_is_read_where_no_other_code_counts() {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fleche_code::CodeDigest;
 use fleche_code::compiler::Invocation;
-use fleche_code::session::{Function, Reached, Session};
+use fleche_code::session::{Function, Session};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
@@ -46,7 +46,7 @@ pub(crate) fn code(
     let (reached, twins, files) = with_session(|session| {
         let twins = session.twins(function);
         let reached = match level {
-            Level::Nothing => Reached::nothing(),
+            Level::Nothing => session.nothing(),
             Level::Body | Level::Binary => session.body(function),
             Level::Reachable => session.reachable(function),
             Level::Module => session.module(function),
@@ -60,17 +60,17 @@ pub(crate) fn code(
     }
     let covers = report.encode();
     let tracked = track(&files, &reached.environment);
-    let value = if level == Level::Nothing && twins == 0 {
+    let digest = reached.digest.of_twin(twins);
+    let value = if digest == CodeDigest([0; 32]) {
         quote!(::core::option::Option::None)
     } else {
-        value(private, &reached, twins)
+        value(private, digest, &reached.options)
     };
     Code { value, binary: level == Level::Binary, covers, tracked }
 }
 
-fn value(private: &TokenStream, reached: &Reached, twins: u32) -> TokenStream {
-    let CodeDigest(bytes) = reached.digest.of_twin(twins);
-    let options = reached.options.iter().filter_map(|option| option.parse::<TokenStream>().ok());
+fn value(private: &TokenStream, CodeDigest(bytes): CodeDigest, options: &[String]) -> TokenStream {
+    let options = options.iter().filter_map(|option| option.parse::<TokenStream>().ok());
     quote! {
         ::core::option::Option::Some(#private::counted([#(#bytes),*], &[#(::core::cfg!(#options)),*]))
     }

@@ -96,6 +96,11 @@ struct W(u32); fn setup() { impl From<W> for u32 { fn from(w: W) -> u32 { w.0 + 
     case_nested_module: "f(3)", "+ 3" => "+ 4", "mod a { pub mod b { pub fn g(x: u32) -> u32 { super::h(x) } } fn h(x: u32) -> u32 { x + 3 } } #[fleche] fn f(x: u32) -> u32 { a::b::g(x) }";
     case_enum_variant: "f(3)", "B = 2" => "B = 3", "#[derive(Clone, Copy)] #[allow(dead_code)] enum E { A = 1, B = 2 } use E::*; #[fleche] fn f(x: u32) -> u32 { x + B as u32 + A as u32 }";
     case_cfg: "f(3)", "= 1;" => "= 9;", "#[cfg(unix)] const C: u32 = 1; #[cfg(not(unix))] const C: u32 = 2; #[fleche] fn f(x: u32) -> u32 { x + C }";
+    case_cfg_of_module: "f(3)", "#[cfg(unix)] mod a { pub const C: u32 = 1; } #[cfg(not(unix))]" => "#[cfg(not(unix))] mod a { pub const C: u32 = 1; } #[cfg(unix)]", "
+#[cfg(unix)] mod a { pub const C: u32 = 1; } #[cfg(not(unix))] mod a { pub const C: u32 = 2; } #[fleche] fn f(x: u32) -> u32 { x + a::C }";
+    case_behind_question_mark: "f(3)", "self.0 + 1" => "self.0 + 2", "
+struct A(u32); impl A { fn read(&self) -> Option<u32> { Some(self.0 + 1) } } fn open(x: u32) -> Option<A> { Some(A(x)) }
+fn inner(x: u32) -> Option<u32> { open(x)?.read() } #[fleche] fn f(x: u32) -> Option<u32> { inner(x) }";
     case_closure_constant: "f(3)", "|y| y + 1" => "|y| y + 2", "const G: fn(u32) -> u32 = |y| y + 1; #[fleche] fn f(x: u32) -> u32 { G(x) }";
     case_serde_default: "f(\"{}\")", "{ 5 }" => "{ 6 }", "
 use serde::{Deserialize, Serialize}; fn five() -> u32 { 5 }

@@ -107,10 +107,36 @@ struct Of<T>(T);
 impl Of<u8> { fn go(self) -> u32 { #[fleche] fn part(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 1 } part(self.0.into()) } }
 impl Of<u16> { fn go(self) -> u32 { #[fleche] fn part(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 2 } part(self.0.into()) } }
 pub fn of_impls(x: u32) -> [u32; 2] { [Of(x as u8).go(), Of(x as u16).go()] }
+macro_rules! other {
+    ($n:literal, $x:ident) => {{
+        #[fleche] fn other(x: u32) -> u32 { x + $n }
+        other($x)
+    }};
+}
+pub fn of_other_tokens(x: u32) -> [u32; 2] { [other!(1, x), other!(2, x)] }
+type Called = fn(u32) -> u32;
+const _: () = { #[fleche(hash_code = "body")] pub fn part(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 1 } impl Get for [u8; 1] { fn get() -> Called { part } } };
+const _: () = { #[fleche(hash_code = "body")] pub fn part(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 2 } impl Get for [u8; 2] { fn get() -> Called { part } } };
+trait Get { fn get() -> Called; }
+pub fn of_constants(x: u32) -> [u32; 2] { [<[u8; 1]>::get()(x), <[u8; 2]>::get()(x)] }
+pub fn of_two_crates(x: u32) -> [u32; 2] { [both::in_both(x), app::special::both::in_both(x)] }
+mod both { #[fleche::fleche(hash_code = "body")] pub fn in_both(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 1 } }
+pub fn of_two_without_code(x: u32) -> [u32; 2] { [bare::in_both(x), app::special::bare::in_both(x)] }
+mod bare { #[fleche::fleche(hash_code = false)] pub fn in_both(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 1 } }
 "#;
 
 /// Functions of `special` that call two of one full name and the same tokens, and what those add.
-pub(crate) const TWINS: [&str; 5] = ["twins", "in_a_line", "of_own_tokens", "of_no_code", "of_impls"];
+pub(crate) const TWINS: [&str; 9] = [
+    "twins",
+    "in_a_line",
+    "of_own_tokens",
+    "of_no_code",
+    "of_impls",
+    "of_other_tokens",
+    "of_constants",
+    "of_two_crates",
+    "of_two_without_code",
+];
 
 const MAIN: &str = r#"
 /// What the call returns without the cache, and with it.
@@ -203,7 +229,16 @@ pub(crate) fn files(engine: &Path) -> Vec<(String, String)> {
         ("vendor/locked-2/src/lib.rs", "pub fn value() -> u32 { 101 }\n".to_owned()),
         ("vendor/locked-2/.cargo-checksum.json", "{\"files\":{}}".to_owned()),
         ("app/Cargo.toml", manifest("app", &app)),
-        ("app/src/lib.rs", "pub fn forty(x: u32) -> u32 { x + 40 }\n".to_owned()),
+        (
+            "app/src/lib.rs",
+            r#"pub fn forty(x: u32) -> u32 { x + 40 }
+pub mod special {
+    pub mod both { #[fleche::fleche(hash_code = "body")] pub fn in_both(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 2 } }
+    pub mod bare { #[fleche::fleche(hash_code = false)] pub fn in_both(x: u32) -> u32 { one(x) } fn one(x: u32) -> u32 { x + 2 } }
+}
+"#
+            .to_owned(),
+        ),
         ("app/src/main.rs", main_file()),
         ("app/src/special.rs", SPECIAL.to_owned()),
         ("app/src/odd/place.rs", "pub fn go(x: u32) -> u32 { x + 1 }\n".to_owned()),

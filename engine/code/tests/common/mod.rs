@@ -68,6 +68,7 @@ pub(crate) fn at_level(directory: &Path, build: &Build, level: &str, tokens: &st
     let function = Function { file: Some(&file), line: 1, name: "f", tokens, generic: false };
     let mut session = build.session(directory);
     match level {
+        "nothing" => session.nothing(),
         "body" => session.body(function),
         "module" => session.module(function),
         "crate" => session.whole(function),
@@ -133,4 +134,26 @@ pub(crate) fn check_key(
         assert_eq!(moves, *expected, "{about}, {what}; covered before:\n{report}");
     }
     edits.len()
+}
+
+const MANIFEST: &str = "//- Cargo.toml\n[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+    [dependencies]\nfar = \"1\"\none = \"1\"\ntwo = \"1\"\n";
+
+/// Packages of one file, each with an edit that must move the key of `f`: what it is about, the text, what is replaced and by what.
+pub(crate) fn check_moves(all: &[(&str, &str, &str, &str)]) {
+    let mut stayed = Vec::new();
+    for (about, text, from, to) in all {
+        assert_eq!(text.matches(from).count(), 1, "{about}: `{from}`");
+        let digest = |text: &str| {
+            let dir = tempfile::tempdir().expect("a directory");
+            write(dir.path(), &files(&format!("{MANIFEST}//- src/lib.rs\n{text}\n")));
+            let reached = reach(dir.path(), &Build::default());
+            assert_eq!(reached.report.level, "reachable", "{about}: fell back");
+            reached.digest
+        };
+        if digest(text) == digest(&text.replacen(from, to, 1)) {
+            stayed.push(*about);
+        }
+    }
+    assert!(stayed.is_empty(), "keys that did not move: {stayed:#?}");
 }
