@@ -202,10 +202,14 @@ impl Analysis {
         }
         let mut all = References::default();
         for (file, range) in self.world.modules[module].attributes.clone() {
-            let found = references::of_attribute(&mut self.world, &mut self.resolver, module, file, range);
-            merge(&mut all, &found);
-            all.foreign.extend(found.foreign);
-            all.nodes.extend(found.nodes);
+            // An attribute in front of a module stands outside of it, and what it writes inside.
+            for place in self.world.modules[module].parent.into_iter().chain([module]) {
+                let (world, resolver) = (&mut self.world, &mut self.resolver);
+                let found = references::of_attribute(world, resolver, place, file, range.clone());
+                merge(&mut all, &found);
+                all.foreign.extend(found.foreign);
+                all.nodes.extend(found.nodes);
+            }
         }
         self.number(&mut all);
         let all = Arc::new(all);

@@ -212,6 +212,16 @@ impl Scan<'_> {
         }
         if self.calls_macros {
             let here = self.here();
+            // Of several macros of one name in a file the last one above is meant.
+            let above = self.world.macros.values().filter(|all| all.len() > 1).flatten();
+            let above = above.filter(|node| {
+                let node = &self.world.nodes[**node];
+                node.file == self.file && node.range.start < self.range.start
+            });
+            let above = above.count();
+            if above > 0 {
+                self.found.foreign.insert(format!("{here} below {above} = macros"));
+            }
             for import in &self.world.modules[self.module].imports {
                 let path: Vec<&str> = import.path.iter().map(|name| self.world.names.text(*name)).collect();
                 let name = self.world.names.text(import.name);

@@ -286,7 +286,8 @@ impl Resolver {
         }
         let Import { path, absolute, .. } = world.modules[module].imports[import].clone();
         let meanings = self.resolve(world, module, &path, absolute);
-        let unknown = meanings.is_empty().then_some(path);
+        // Of a module that a macro makes nothing is known, and where it leads counts all the more.
+        let unknown = meanings.iter().all(|meaning| matches!(meaning, Meaning::Hidden(..))).then_some(path);
         let foreign = meanings.into_iter().find_map(|meaning| match meaning {
             Meaning::Foreign(path) => Some(path),
             _ => None,

@@ -149,7 +149,11 @@ fn cfg_features_environment_and_tests() {
 #[cfg(not(test))] fn now() -> u32 { 2 }
 #[cfg(feature = "fast")] fn speed() -> u32 { 3 }
 #[cfg(not(feature = "fast"))] fn speed() -> u32 { 4 }
-#[fleche] fn f() -> u32 { now() + speed() + if cfg!(special) { 1 } else { 0 } + env!("FLECHE_CODE_TEST").len() as u32 }
+#[fleche] fn f() -> u32 { now() + speed() + attributed() + if cfg!(special) { 1 } else { 0 } + env!("FLECHE_CODE_TEST").len() as u32 }
+#[cfg(feature = "module")] mod m { pub fn go() -> u32 { 5 } } #[cfg(not(feature = "module"))] mod m { pub fn go() -> u32 { 6 } }
+#[cfg(feature = "import")] use a::go; #[cfg(not(feature = "import"))] use b::go;
+mod a { pub fn go() -> u32 { 7 } } mod b { pub fn go() -> u32 { 8 } }
+#[cfg_attr(feature = "attribute", inline)] fn attributed() -> u32 { m::go() + go() }
 #[cfg(test)] mod tests { fn helper() -> u32 { 500 } #[test] fn t() { super::f(); } }
 "#;
     check(
@@ -175,6 +179,9 @@ fn cfg_features_environment_and_tests() {
     let plain = plain.digest;
     for list in [
         &["--cfg", "feature=\"fast\""][..],
+        &["--cfg", "feature=\"module\""],
+        &["--cfg", "feature=\"import\""],
+        &["--cfg", "feature=\"attribute\""],
         &["--cfg", "special"],
         &["--test"],
         &["-C", "overflow-checks=off"],
@@ -207,11 +214,12 @@ fn a_variable_of_the_compilers_environment_counts_by_its_value() {
 #[test]
 #[ignore = "only a process of its own has another environment"]
 fn prints_a_key() {
-    let text = "//- src/lib.rs\n#[fleche] fn f() -> &'static str { env!(\"FLECHE_CODE_TEST\") }\n";
+    let text = "//- src/lib.rs\n#[fleche] fn f() -> &'static str { env!(\"FLECHE_CODE_TEST\"); option_env!(\"FLECHE_CODE_OTHER\"); include!(concat!(env!(\"OUT_DIR\"), \"/none.rs\")) }\n";
     let dir = tempfile::tempdir().expect("a directory");
     common::write(dir.path(), &common::files(text));
     let reached = common::reach(dir.path(), &Build::default());
-    assert_eq!(reached.environment, ["FLECHE_CODE_TEST"]);
+    // Where the build script writes to is another place in each checkout.
+    assert_eq!(reached.environment, ["FLECHE_CODE_OTHER", "FLECHE_CODE_TEST"]);
     println!("\nkey {:?}", reached.digest);
     // Names that are put together, or that a macro's caller gives.
     for text in [
@@ -371,6 +379,24 @@ fn a_functions_own_tokens_count_at_each_level() {
     );
     for ((level, one), (_, two)) in one.iter().zip(&two) {
         assert_ne!(one, two, "{level}");
+    }
+}
+
+/// A package's library and its binary have one name, so their functions may have.
+#[test]
+fn the_crate_that_a_function_is_in_counts() {
+    let text = "//- src/lib.rs\n#[fleche] fn f() {} fn helper() -> u32 { 1 }\n//- src/main.rs\n#[fleche] fn f() {} fn helper() -> u32 { 2 }\n";
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(text));
+    let key = |root: &str, name: &str, level: &str| {
+        let build = Build { root: Some(root.into()), ..Build::with(&["--crate-name", name]) };
+        at_level(dir.path(), &build, level, "fn f() { helper() }").digest
+    };
+    for level in ["nothing", "body", "module", "crate"] {
+        assert_ne!(key("src/lib.rs", "demo", level), key("src/main.rs", "demo", level), "{level}");
+    }
+    for (root, name) in [("src/lib.rs", "demo"), ("src/main.rs", "other")] {
+        assert_eq!(key(root, name, "nothing").0, [0; 32], "no code counts in {root}");
     }
 }
 

@@ -3,9 +3,12 @@
 #![allow(clippy::needless_raw_string_hashes, reason = "all packages are written alike")]
 
 mod build;
+mod calls;
 #[path = "../common/mod.rs"]
 mod common;
+mod impls;
 mod packages;
+mod scopes;
 mod whole;
 
 use common::Key::{Moves, Stays};
@@ -73,7 +76,7 @@ impl A {
     fn private(&self) -> u32 { self.field * 4 }
     fn idle(&self) -> u32 { 500 }
 }
-impl B { fn size(&self) -> u32 { 6 } fn go(&self) -> u32 { 700 } }
+impl B { fn size(&self) -> u32 { 6 } fn go(&self) -> u32 { 700 } fn new(x: u32) -> u32 { 9300 } }
 impl C { fn size(&self) -> u32 { 8000 } fn new() -> u32 { 9000 } }
 "#;
     check(
@@ -87,6 +90,7 @@ impl C { fn size(&self) -> u32 { 8000 } fn new() -> u32 { 9000 } }
             ("a method that is not called", "500", "501", Stays),
             ("a method of that name of a type that is not reached", "8000", "8001", Stays),
             ("an associated function of another type", "9000", "9001", Stays),
+            ("an associated function of another type that is reached", "9300", "9301", Stays),
             ("a method of that name of a reached type", "700", "701", Moves),
         ],
     );
@@ -409,6 +413,43 @@ fn cached_callees_stand_for_themselves() {
             ("the body of one called without the cache", "x + 2 }", "x + 22 }", Moves),
             ("the same by another name for the helpers", "x + 3 }", "x + 33 }", Moves),
             ("one that is perhaps cached", "x + 4 }", "x + 44 }", Moves),
+        ],
+    );
+}
+
+#[test]
+fn macros_of_one_name_count_by_their_place() {
+    let text = r#"
+//- src/lib.rs
+macro_rules! m { () => { 1 }; }
+fn user() -> u32 { m!() }
+macro_rules! m { () => { 2 }; }
+macro_rules! idle { () => { 300 }; }
+fn plain() -> u32 { 4 }
+#[fleche] fn f() -> u32 { user() + plain() }
+"#;
+    check(
+        "of one name",
+        text,
+        &[
+            (
+                "who uses one stands below the other",
+                "fn user() -> u32 { m!() }\nmacro_rules! m { () => { 2 }; }",
+                "macro_rules! m { () => { 2 }; }\nfn user() -> u32 { m!() }",
+                Moves,
+            ),
+            (
+                "they change places",
+                "{ 1 }; }\nfn user() -> u32 { m!() }\nmacro_rules! m { () => { 2 }; }",
+                "{ 2 }; }\nfn user() -> u32 { m!() }\nmacro_rules! m { () => { 1 }; }",
+                Moves,
+            ),
+            (
+                "who uses none stands elsewhere",
+                "macro_rules! m { () => { 2 }; }\nmacro_rules! idle { () => { 300 }; }\nfn plain() -> u32 { 4 }",
+                "fn plain() -> u32 { 4 }\nmacro_rules! m { () => { 2 }; }\nmacro_rules! idle { () => { 300 }; }",
+                Stays,
+            ),
         ],
     );
 }
