@@ -73,6 +73,8 @@ pub struct Places<'a> {
     pub own: &'a Path,
     /// The build script's output, if known.
     pub out_dir: Option<&'a Path>,
+    /// Whether every literal may name a file, as in a macro that opens it.
+    pub all: bool,
 }
 
 /// The existing files that literals in a range of tokens name.
@@ -95,9 +97,9 @@ pub fn named(tokens: &Tokens, range: Range<usize>, places: Places<'_>) -> Vec<As
                 }
             }
             Some(Kind::Text) => {
-                let Some((_, name)) = around.last() else { continue };
-                let includes = INCLUDES.contains(&name.as_str());
-                if !includes && PLAIN.contains(&name.as_str()) {
+                let name = around.last().map_or("", |(_, name)| name);
+                let includes = INCLUDES.contains(&name);
+                if name.is_empty() && !places.all || !includes && PLAIN.contains(&name) {
                     continue;
                 }
                 if let Some(text) = tokens.string(index) {
@@ -284,7 +286,8 @@ mod tests {
         let dir = package();
         let tokens = Tokens::lex(text);
         let (file, out) = (dir.path().join("src/lib.rs"), dir.path().join("out"));
-        let places = Places { file: &file, package: dir.path(), own: dir.path(), out_dir: Some(&out) };
+        let places =
+            Places { file: &file, package: dir.path(), own: dir.path(), out_dir: Some(&out), all: false };
         let found = named(&tokens, 0..tokens.len(), places);
         found
             .iter()

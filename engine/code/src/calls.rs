@@ -29,12 +29,18 @@ const CLOSED: &str = "ty expr expr_2021 literal lifetime vis pat pat_param block
 pub struct Calls {
     by_definition: HashMap<Name, Vec<NodeId>>,
     by_subject: HashMap<Name, Vec<NodeId>>,
+    /// The names of statics that a call may define.
+    statics: HashMap<NodeId, Vec<Name>>,
 }
 
 impl Calls {
     /// Looks at a call; false if it counts always.
     pub fn add(&mut self, world: &World, node: NodeId) -> bool {
         let Some(may) = what_it_may_write(world, node) else { return false };
+        if may.statics {
+            let capital = |name: &Name| !world.names.text(*name).contains(|c: char| c.is_lowercase());
+            self.statics.insert(node, may.defines.iter().copied().filter(capital).collect());
+        }
         for name in may.defines {
             self.by_definition.entry(name).or_default().push(node);
         }
@@ -44,6 +50,41 @@ impl Calls {
             }
         }
         true
+    }
+
+    /// Looks at an item with a body: a macro that is called in it may write impls, which act outside of it. `writers`: for each
+    /// name, whether it is such a macro.
+    pub fn add_body(&mut self, world: &World, node: NodeId, writers: &[bool]) {
+        let info = &world.nodes[node];
+        let lexed = &world.files[info.file].lexed;
+        let (mut at, end) = (info.head.start, info.range.end);
+        while at < end {
+            let name = lexed.names[at];
+            at += 1;
+            if !writers[name.0 as usize] || !lexed.is(at, "!") {
+                continue;
+            }
+            let mut names: BTreeSet<Name> =
+                lexed.names[at..lexed.tokens.after(at + 1).min(end)].iter().copied().collect();
+            let (mut pending, mut seen) = (vec![name], BTreeSet::new());
+            while let Some(name) = pending.pop() {
+                for &definition in world.macros.get(&name).into_iter().flatten().filter(|_| seen.insert(name))
+                {
+                    let found = &world.nodes[definition];
+                    let inside = &world.files[found.file].lexed.names[found.head.end..found.range.end];
+                    names.extend(inside);
+                    pending.extend(inside.iter().filter(|name| world.macros.contains_key(name)));
+                }
+            }
+            for name in names.into_iter().filter(|name| !name.is_keyword()) {
+                self.by_subject.entry(name).or_default().push(node);
+            }
+        }
+    }
+
+    /// The statics that a call may define.
+    pub fn statics(&self, node: NodeId) -> &[Name] {
+        self.statics.get(&node).map_or(&[], |names| names)
     }
 
     /// The calls that may define a name.
@@ -62,6 +103,28 @@ struct May {
     defines: BTreeSet<Name>,
     names: BTreeSet<Name>,
     implements: bool,
+    statics: bool,
+}
+
+/// For each name, whether a macro of ours that is called so may write impls.
+pub fn writers(world: &World) -> Vec<bool> {
+    let mut found = vec![false; world.names.len()];
+    loop {
+        let mut more = false;
+        for (name, definitions) in &world.macros {
+            let writes = !found[name.0 as usize]
+                && definitions.iter().any(|definition| {
+                    let node = &world.nodes[*definition];
+                    let names = &world.files[node.file].lexed.names[node.head.end..node.range.end];
+                    names.iter().any(|name| *name == Name::IMPL || found[name.0 as usize])
+                });
+            more |= writes;
+            found[name.0 as usize] |= writes;
+        }
+        if !more {
+            return found;
+        }
+    }
 }
 
 /// `None` if it may write anything.
@@ -130,7 +193,12 @@ fn read(
             continue;
         }
         may.implements |= name == Name::IMPL;
+        may.statics |= name == Name::STATIC;
         if name.is_keyword() {
+            // Its variants may be imported.
+            if name == Name::ENUM {
+                open_until = range.end;
+            }
             if name == Name::USE {
                 let end = (at..range.end).find(|at| tokens.is(*at, ";")).unwrap_or(range.end);
                 open_until = open_until.max(end);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use petgraph::algo::dominators;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use crate::calls::Calls;
+use crate::calls::{self, Calls};
 use crate::impls::Impls;
 use crate::items::ItemKind;
 use crate::names::{Name, Names};
@@ -221,7 +221,19 @@ impl Analysis {
     pub(crate) fn catch_up(&mut self) {
         let fresh = self.impls.update(&mut self.world, &mut self.resolver);
         self.always.extend(fresh);
+        if self.nodes_done == self.world.nodes.len() {
+            return;
+        }
+        let writers = calls::writers(&self.world);
+        let any_writes = writers.contains(&true);
         for node in self.nodes_done..self.world.nodes.len() {
+            let has_body = matches!(
+                self.world.nodes[node].kind,
+                ItemKind::Function | ItemKind::Constant | ItemKind::Static
+            );
+            if has_body && any_writes && !self.world.nodes[node].is_face {
+                self.calls.add_body(&self.world, node, &writers);
+            }
             if self.world.nodes[node].kind == ItemKind::Call && !self.calls.add(&self.world, node) {
                 self.always.push(node);
             }

@@ -199,13 +199,10 @@ impl Cutter<'_> {
     fn high(&mut self) {
         let start = self.at;
         let Some(c) = self.text[start..].chars().next() else { return };
-        if c.is_alphabetic() {
+        if is_space(c) {
+            self.at += c.len_utf8();
+        } else {
             self.word();
-            return;
-        }
-        self.at += c.len_utf8();
-        if !c.is_whitespace() {
-            self.push(Kind::Punct, start, self.line, 0);
         }
     }
 
@@ -307,7 +304,7 @@ impl Cutter<'_> {
                 }
                 HIGH => {
                     let c = self.text[at..].chars().next();
-                    let Some(c) = c.filter(|c| c.is_alphanumeric()) else { break };
+                    let Some(c) = c.filter(|c| !is_space(*c)) else { break };
                     for &byte in &bytes[at..at + c.len_utf8()] {
                         hash = (hash * STEP + u64::from(byte)) & 0xffff_ffff;
                     }
@@ -386,6 +383,11 @@ impl Cutter<'_> {
             self.identifier();
         }
     }
+}
+
+/// Whether a character that is not ASCII parts tokens. All others that stand between them belong to names, combining marks too.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 fn index_u32(index: usize) -> u32 {

@@ -334,7 +334,9 @@ fn tree(lexed: &Lexed, range: Range<usize>, prefix: &[Name], absolute: bool, fou
     let mut path = prefix.to_vec();
     let mut at = range.start;
     while at < range.end {
-        if lexed.is(at, "::") || lexed.is(at, "$") {
+        if lexed.is(at, "::") && path.is_empty() && at == range.start && !absolute {
+            return tree(lexed, at + 1..range.end, prefix, true, found);
+        } else if lexed.is(at, "::") || lexed.is(at, "$") {
             at += 1;
         } else if lexed.is(at, "*") {
             found.push(Import { path: path.clone(), name: Name::NONE, absolute });

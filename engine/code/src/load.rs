@@ -1,5 +1,6 @@
 //! Loading crates: manifests, module trees, items to nodes.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ impl World {
             nodes: Vec::new(),
             members: HashMap::new(),
             by_name: HashMap::new(),
+            aliases: HashMap::new(),
             macros: HashMap::new(),
             impls: Vec::new(),
             conditional: Vec::new(),
@@ -44,6 +46,7 @@ impl World {
             by_path: HashMap::new(),
             packages: HashMap::new(),
             patches: package.patches(),
+            dereferencing: OnceCell::new(),
             declaring: Vec::new(),
         };
         let is_library = package.library.as_deref().map(tidy).as_ref() == Some(&root);
@@ -59,6 +62,7 @@ impl World {
             world.link(world.own, name, Linked::Local(library));
         }
         world.load_linked(invocation);
+        world.mark_writers();
         Some(world)
     }
 
@@ -105,6 +109,8 @@ impl World {
             dependencies: BTreeMap::new(),
             is_macro,
             old_paths: edition == "2015",
+            bare_objects: matches!(edition.as_str(), "2015" | "2018"),
+            writes_code: is_macro,
         });
         self.sources.bytes(&package.directory.join("Cargo.toml"));
         for dependency in &package.dependencies {
@@ -316,6 +322,9 @@ impl World {
         let index = self.modules[module].imports.len();
         if !import.name.is_none() && import.name != Name::UNDERSCORE {
             self.modules[module].scope.entry(import.name).or_default().push(Entry::Import(index));
+            if import.path.last() != Some(&import.name) {
+                self.aliases.entry(import.name).or_default().push((module, index));
+            }
         }
         self.modules[module].imports.push(import);
     }
@@ -379,7 +388,8 @@ impl World {
             let package = self.crates[krate].package.directory.clone();
             let out_dir = self.out_dir.clone();
             let own = self.crates[self.own].package.directory.clone();
-            let places = Places { file: &here, package: &package, own: &own, out_dir: out_dir.as_deref() };
+            let places =
+                Places { file: &here, package: &package, own: &own, out_dir: out_dir.as_deref(), all: false };
             for asset in assets::named(&tokens, item.range.clone(), places) {
                 self.load_file(&asset.path, module, true);
             }

@@ -133,6 +133,13 @@ impl Scan<'_> {
         for meaning in &meanings {
             self.lead(path, meaning);
         }
+        let items = meanings.iter().filter(|found| matches!(found, Meaning::Node(_) | Meaning::Member(..)));
+        if items.count() > 1 && !absolute {
+            // Which of them is meant depends on what is imported by name, and what by a glob.
+            for line in self.resolver.named(self.world, self.module, path) {
+                self.found.foreign.insert(line);
+            }
+        }
         // A trait where no bound is: an object without `dyn`.
         let bound = at >= self.range.end
             || at <= self.range.start
@@ -144,7 +151,7 @@ impl Scan<'_> {
             self.mean(
                 meaning,
                 in_macro,
-                !bound && self.world.crates[self.world.modules[self.module].krate].old_paths,
+                !bound && self.world.crates[self.world.modules[self.module].krate].bare_objects,
             );
             if let Meaning::Foreign(full) = meaning {
                 let full = full.clone();
@@ -187,7 +194,7 @@ impl Scan<'_> {
     }
 
     /// The module, as lines about names in it begin.
-    fn here(&self) -> String {
+    pub(crate) fn here(&self) -> String {
         let module = &self.world.modules[self.module];
         format!("{} {}", self.world.names.text(self.world.crates[module.krate].name), module.path)
     }
@@ -235,6 +242,14 @@ impl Scan<'_> {
         let all = self.world.by_name.get(&name).cloned().unwrap_or_default();
         for node in all {
             self.mean(&Meaning::Node(node), true, false);
+        }
+        for (module, index) in self.world.aliases.get(&name).cloned().unwrap_or_default() {
+            let Import { path, absolute, .. } = self.world.modules[module].imports[index].clone();
+            for meaning in self.resolver.resolve(self.world, module, &path, absolute) {
+                if matches!(meaning, Meaning::Node(_) | Meaning::Member(..)) {
+                    self.mean(&meaning, true, false);
+                }
+            }
         }
         self.found.methods.insert(name);
     }
@@ -308,6 +323,7 @@ impl Scan<'_> {
             self.found.nodes.insert(node);
         } else if let Some(face) = self.world.nodes[node].face {
             self.found.cached.insert(face);
+            self.named_cached.push(node);
         }
     }
 
@@ -330,7 +346,13 @@ impl Scan<'_> {
         let package = &world.crates[krate].package.directory;
         let own = world.crates[world.own].package.directory == *package;
         let compiled = &world.crates[world.own].package.directory;
-        let places = Places { file: path, package, own: compiled, out_dir: world.out_dir().filter(|_| own) };
+        let places = Places {
+            file: path,
+            package,
+            own: compiled,
+            out_dir: world.out_dir().filter(|_| own),
+            all: world.crates[krate].writes_code,
+        };
         let assets = assets::named(&self.lexed.tokens, self.range.clone(), places);
         let includes = self.lexed.names[self.range.start..self.range.end].contains(&Name::INCLUDE);
         for asset in assets {

@@ -43,6 +43,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) lexed: Lexed,
     pub(crate) module: ModuleId,
     pub(crate) file: FileId,
+    /// What is read, if that is a node.
+    pub(crate) node: Option<NodeId>,
     pub(crate) range: Range<usize>,
     pub(crate) holes: Vec<Range<usize>>,
     /// The types (or the trait) that `Self` is.
@@ -69,6 +71,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) associated: BTreeSet<Name>,
     /// Whether the files that it names were loaded as items.
     pub(crate) loaded: bool,
+    /// Cached functions that are named.
+    pub(crate) named_cached: Vec<NodeId>,
     pub(crate) found: References,
 }
 
@@ -83,6 +87,7 @@ impl<'a> Scan<'a> {
             .container
             .or((kind == ItemKind::Impl || kind == ItemKind::Trait).then_some(node));
         let mut scan = Self::over(world, resolver, module, file, lexed, range);
+        scan.node = Some(node);
         scan.holes = scan.world.nodes[node].holes.clone();
         if !scan.world.nodes[node].noted.is_empty() {
             scan.holes.extend(scan.world.nodes[node].noted.iter().cloned());
@@ -121,6 +126,7 @@ impl<'a> Scan<'a> {
             lexed,
             module,
             file,
+            node: None,
             range,
             holes: Vec::new(),
             self_types: Vec::new(),
@@ -136,6 +142,7 @@ impl<'a> Scan<'a> {
             calls_macros: false,
             associated: BTreeSet::new(),
             loaded: false,
+            named_cached: Vec::new(),
             found: References::default(),
         }
     }
@@ -161,6 +168,11 @@ impl<'a> Scan<'a> {
         self.imports_by_effect();
         self.imports_by_condition();
         self.traits_in_scope();
+        // `<f>::uncached`, or the same by another name for `f`.
+        let alias = self.node.is_some_and(|node| self.world.nodes[node].kind == ItemKind::Alias);
+        if alias || self.found.methods.contains(&Name::UNCACHED) {
+            self.found.nodes.extend(self.named_cached.drain(..));
+        }
     }
 
     pub(crate) fn reading(&self) -> Reading {
@@ -362,7 +374,7 @@ impl<'a> Scan<'a> {
                 && self.lexed.name(at - 2) == Name::SELF
                 && !(at >= 3 && self.is(at - 3, "."))
                 && !self.in_macro();
-            let inherent = on_self && self.self_is_known && self.has_inherent(name);
+            let inherent = on_self && self.self_is_known && self.has_inherent(name) && !self.may_deref();
             if inherent {
                 for node in self.self_types.clone() {
                     self.found.members.insert((node, name));
@@ -379,6 +391,12 @@ impl<'a> Scan<'a> {
     pub(crate) fn has_inherent(&self, name: Name) -> bool {
         let [node] = self.self_types[..] else { return false };
         impls::inherent(self.world, node, name).next().is_some()
+    }
+
+    /// Whether a method of the own type may be one of another type, to which it dereferences: where its own is not compiled, takes
+    /// no `self`, or not this one.
+    fn may_deref(&self) -> bool {
+        self.self_types.iter().any(|node| self.world.dereferences(*node))
     }
 
     /// The segments of a path from an index, and the index behind them.
@@ -470,6 +488,12 @@ impl<'a> Scan<'a> {
         let end = self.lexed.tokens.after(open);
         let name = path.last().copied().unwrap_or(Name::NONE);
         let mut ours: Vec<NodeId> = self.world.macros.get(&name).cloned().unwrap_or_default();
+        // Each definition holds for what stands behind it, and nodes are numbered in that order.
+        if let (Some(node), false) = (self.node, ours.is_empty()) {
+            let line = format!("{} {}! = ", self.here(), self.world.names.text(name));
+            let before = ours.iter().filter(|definition| **definition < node).count();
+            self.found.foreign.insert(format!("{line}behind {before}"));
+        }
         let meanings = self.meanings(path, absolute);
         for meaning in &meanings {
             match meaning {

@@ -297,6 +297,39 @@ impl Resolver {
         found
     }
 
+    /// The imports by name that a path goes through, as text: such a one hides what a glob brings.
+    pub fn named(&mut self, world: &mut World, module: ModuleId, path: &[Name]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut pending = vec![(module, path.to_vec(), 0)];
+        while let Some((module, path, depth)) = pending.pop() {
+            let Some((&first, rest)) = path.split_first() else { continue };
+            if depth > 8 {
+                continue;
+            }
+            let (places, ..) = self.visible(world, module, &mut HashSet::new());
+            for place in places {
+                for entry in world.modules[place].scope.get(&first).cloned().unwrap_or_default() {
+                    let Entry::Import(index) = entry else { continue };
+                    let import = world.modules[place].imports[index].clone();
+                    let info = &world.modules[place];
+                    let krate = world.names.text(world.crates[info.krate].name);
+                    let text: Vec<&str> = import.path.iter().map(|name| world.names.text(*name)).collect();
+                    let name = world.names.text(first);
+                    found.push(format!("{krate} {} {name} by name = {}", info.path, text.join("::")));
+                    pending.push((place, import.path, depth + 1));
+                }
+            }
+            if !rest.is_empty() {
+                for meaning in self.resolve(world, module, &[first], false) {
+                    if let Meaning::Module(inner) = meaning {
+                        pending.push((inner, rest.to_vec(), depth + 1));
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// The imports from elsewhere that a module shows: its own and those of the modules that its globs lead to, each by its
     /// module and place there.
     pub fn shown(&mut self, world: &mut World, module: ModuleId) -> Arc<[(ModuleId, usize)]> {

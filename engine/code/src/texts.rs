@@ -44,7 +44,13 @@ impl Scan<'_> {
     /// A string literal.
     pub(crate) fn text(&mut self, at: usize) {
         let reading = self.reading();
-        if matches!(reading, Reading::Code { .. }) {
+        let writes_code = self.world.crates[self.world.modules[self.module].krate].writes_code;
+        if writes_code && at >= 2 && self.is(at - 1, "(") {
+            // `env::var("X")`, which the macro reads while it is expanded.
+            let reads = matches!(self.lexed.tokens.text(at - 2), "var" | "var_os");
+            self.found.environment.extend(self.lexed.tokens.string(at).filter(|_| reads));
+        }
+        if matches!(reading, Reading::Code { .. }) && !writes_code {
             return;
         }
         let Some(text) = self.lexed.tokens.string(at) else { return };
@@ -58,6 +64,15 @@ impl Scan<'_> {
             return;
         }
         let words = Tokens::lex(text);
+        if writes_code {
+            for at in 0..words.len() {
+                let name = words.ident(at).and_then(|word| self.world.names.find_raw(word));
+                if let Some(name) = name.filter(|name| !name.is_keyword()) {
+                    self.anything(name);
+                }
+            }
+            return;
+        }
         let mut at = 0;
         while at < words.len() {
             let mut path = Vec::new();

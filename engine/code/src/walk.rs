@@ -306,6 +306,11 @@ impl<'a> Walk<'a> {
                 self.reach(other, node);
             }
         }
+        for name in self.analysis.calls.statics(node).to_vec() {
+            for other in self.analysis.naming(name) {
+                self.reach(other, node);
+            }
+        }
         match kind {
             ItemKind::Type | ItemKind::Alias | ItemKind::Call => {
                 for inner in self.analysis.impls.of_type(node).to_vec() {

@@ -216,7 +216,8 @@ impl Walk<'_> {
                     .filter_map(|at| tokens.string(at))
                     .filter(|text| text.starts_with(|c: char| c.is_ascii_uppercase())),
             );
-            let places = Places { file: &path, package: base, own: &self.base, out_dir: self.out_dir };
+            let places =
+                Places { file: &path, package: base, own: &self.base, out_dir: self.out_dir, all: false };
             for asset in assets::named(&tokens, 0..tokens.len(), places) {
                 if asset.rust {
                     pending.push((asset.path, true));

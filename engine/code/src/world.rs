@@ -3,6 +3,7 @@
 //!
 //! Crates are loaded when something names them. Which node a name means is `scope.rs`'s to say.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -38,6 +39,7 @@ pub struct File {
 }
 
 /// A crate, or one that may be loaded.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is known of it")]
 #[derive(Debug)]
 pub struct Crate {
     /// Its name.
@@ -54,6 +56,10 @@ pub struct Crate {
     pub is_macro: bool,
     /// Whether paths in it start at its root (edition 2015).
     pub old_paths: bool,
+    /// Whether objects may be written without `dyn` (before edition 2021).
+    pub bare_objects: bool,
+    /// Whether it is part of a macro crate: texts in it may become code.
+    pub writes_code: bool,
 }
 
 /// A crate that another one links.
@@ -155,6 +161,8 @@ pub struct World {
     pub members: HashMap<Name, Vec<NodeId>>,
     /// Items by name, in all loaded crates.
     pub by_name: HashMap<Name, Vec<NodeId>>,
+    /// Imports under another name, by that.
+    pub aliases: HashMap<Name, Vec<(ModuleId, usize)>>,
     /// Macros by name, in all loaded crates.
     pub macros: HashMap<Name, Vec<NodeId>>,
     /// Impls in the order in which they were loaded.
@@ -176,6 +184,8 @@ pub struct World {
     pub(crate) packages: HashMap<PathBuf, CrateId>,
     /// Packages on this disk that stand in for others, by name.
     pub(crate) patches: BTreeMap<String, PathBuf>,
+    /// The types that may implement `Deref`, by name, once that was asked; nothing where no code names it.
+    pub(crate) dereferencing: OnceCell<Option<HashSet<Name>>>,
     /// Macro calls that were not yet asked which modules they declare.
     pub(crate) declaring: Vec<Declaring>,
 }
@@ -301,11 +311,34 @@ impl World {
         range.len().saturating_sub(holes.iter().map(ExactSizeIterator::len).sum())
     }
 
+    /// What macro crates depend on writes code with them.
+    pub(crate) fn mark_writers(&mut self) {
+        let mut pending: Vec<CrateId> =
+            (0..self.crates.len()).filter(|krate| self.crates[*krate].is_macro).collect();
+        while let Some(krate) = pending.pop() {
+            for linked in self.crates[krate].dependencies.values().flatten().cloned().collect::<Vec<_>>() {
+                if let Linked::Local(found) = linked
+                    && !std::mem::replace(&mut self.crates[found].writes_code, true)
+                {
+                    pending.push(found);
+                }
+            }
+        }
+    }
+
     /// Every node whose tokens hold a name.
     pub fn naming(&self, name: Name) -> Vec<NodeId> {
         let mut found: HashSet<NodeId> = HashSet::new();
+        let imports = self.modules.iter().flat_map(|module| &module.imports);
+        let renamed = imports.filter(|import| import.path.last() == Some(&name) && import.name != name);
+        let names: HashSet<Name> = renamed
+            .map(|import| import.name)
+            .filter(|name| !name.is_none() && !name.is_keyword())
+            .chain([name])
+            .collect();
         for (file, File { lexed, .. }) in self.files.iter().enumerate() {
-            let places: Vec<usize> = (0..lexed.names.len()).filter(|&at| lexed.names[at] == name).collect();
+            let places: Vec<usize> =
+                (0..lexed.names.len()).filter(|&at| names.contains(&lexed.names[at])).collect();
             if places.is_empty() {
                 continue;
             }
@@ -328,6 +361,31 @@ impl World {
             let container = self.nodes[*member].container.unwrap_or(*member);
             !self.inherent_impls.contains_key(&container)
         })
+    }
+
+    /// Whether a type may implement `Deref`: an impl or a derive says so, or a macro may write one.
+    pub fn dereferences(&self, node: NodeId) -> bool {
+        let all = self.dereferencing.get_or_init(|| {
+            let mut found = HashSet::new();
+            let deref = self.names.find("Deref")?;
+            for node in &self.nodes {
+                let names = &self.files[node.file].lexed.names;
+                match node.kind {
+                    ItemKind::Impl if names[node.head.clone()].contains(&deref) => {
+                        found.extend(names[node.head.clone()].iter().copied());
+                    }
+                    ItemKind::Type if names[node.attributes.clone()].contains(&deref) => {
+                        found.insert(node.name);
+                    }
+                    ItemKind::Macro if names[node.range.clone()].contains(&deref) => {
+                        found.extend(self.nodes.iter().map(|node| node.name));
+                    }
+                    _ => {}
+                }
+            }
+            Some(found)
+        });
+        all.as_ref().is_some_and(|names| names.contains(&self.nodes[node].name))
     }
 
     /// Whether any file has an identifier.

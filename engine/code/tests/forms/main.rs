@@ -2,7 +2,9 @@
 
 #![allow(clippy::needless_raw_string_hashes, reason = "all packages are written alike")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod packages;
 
 use common::Key::Moves;
 use common::check;
@@ -180,6 +182,26 @@ pub fn go() -> u32 { 4 }
 #[test]
 fn imports() {
     moves(
+        "explicit and glob exchanged",
+        r#"
+//- src/lib.rs
+mod a { pub fn go() -> u32 { 1 } } mod b { pub fn go() -> u32 { 2 } }
+use a::*; use b::go;
+#[fleche] fn f() -> u32 { go() }
+"#,
+        &[("use a::*; use b::go;", "use b::*; use a::go;")],
+    );
+    moves(
+        "explicit and glob exchanged behind a module",
+        r#"
+//- src/lib.rs
+mod a { pub fn go() -> u32 { 1 } } mod b { pub fn go() -> u32 { 2 } }
+mod p { pub use crate::a::*; pub use crate::b::go; }
+#[fleche] fn f() -> u32 { p::go() }
+"#,
+        &[("crate::a::*; pub use crate::b::go;", "crate::b::*; pub use crate::a::go;")],
+    );
+    moves(
         "of a name in two branches",
         r#"
 //- src/lib.rs
@@ -258,269 +280,167 @@ mod late { pub trait Assoc { fn make() -> u32; } impl Assoc for u32 { fn make() 
 }
 
 #[test]
-fn files() {
+fn macros() {
     moves(
-        "include concat",
+        "macro of two definitions",
         r#"
 //- src/lib.rs
-macro_rules! sql { ($n:literal) => { include_str!(concat!("../sql/", $n, ".sql")) } }
-macro_rules! named { ($n:ident) => { include_str!(concat!("../sql/", stringify!($n), ".sql")) } }
-#[fleche] fn f() -> usize { sql!("users").len() + named!(groups).len() + include_str!(concat!("../sql/", "three", ".sql")).len() + include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", "four.sql")).len() }
-//- sql/users.sql
-one
-//- sql/groups.sql
-two
-//- sql/three.sql
-drei
-//- sql/four.sql
-vier
+macro_rules! m { () => { 1 } }
+fn g() -> u32 { m!() }
+macro_rules! m { () => { 2 } }
+#[fleche] fn f() -> u32 { g() }
 "#,
-        &[("one", "uno"), ("two", "due"), ("drei", "tre"), ("vier", "quattro")],
+        &[(
+            "fn g() -> u32 { m!() }\nmacro_rules! m { () => { 2 } }",
+            "macro_rules! m { () => { 2 } }\nfn g() -> u32 { m!() }",
+        )],
     );
     moves(
-        "manifest dir in literal",
+        "macro of a name of the standard library",
         r#"
 //- src/lib.rs
-static D: Dir = include_dir!("$CARGO_MANIFEST_DIR/assets");
-#[derive(Embed)] #[folder = "$CARGO_MANIFEST_DIR/web"] struct W;
-#[fleche] fn f() -> usize { D.len() + W::get() }
-//- assets/a.txt
-one
-//- web/a.txt
-two
+fn g() -> String { format!("a") }
+macro_rules! format { ($x:literal) => { String::new() } }
+#[fleche] fn f() -> String { g() }
 "#,
-        &[("one", "uno"), ("two", "due")],
+        &[(
+            "fn g() -> String { format!(\"a\") }\nmacro_rules! format { ($x:literal) => { String::new() } }",
+            "macro_rules! format { ($x:literal) => { String::new() } }\nfn g() -> String { format!(\"a\") }",
+        )],
     );
     moves(
-        "template inheritance",
+        "strings in macro crates",
         r#"
 //- src/lib.rs
-#[derive(Template)] #[template(path = "page.html")] struct Page;
-#[fleche] fn f() -> String { Page.render() }
-//- templates/page.html
-{% extends "base.html" %} x
-//- templates/base.html
-base {% include 'sub/foot.html' %}
-//- templates/sub/foot.html
-foot
+#[derive(maker::Make)] struct S;
+fn helper() -> u32 { 1 } fn second() -> u32 { 2 }
+mod deep { pub struct T(pub u32); impl T { pub fn go(&self) -> u32 { self.0 + 3 } } }
+#[fleche] fn f() -> u32 { S::made() }
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+maker = { path = "maker" }
+//- maker/Cargo.toml
+[package]
+name = "maker"
+version = "0.1.0"
+edition = "2024"
+[lib]
+proc-macro = true
+[dependencies]
+writer = { path = "../writer" }
+//- maker/src/lib.rs
+#[proc_macro_derive(Make)] pub fn make(_: TokenStream) -> TokenStream { let _ = Ident::new("second", Span::call_site()); let _ = std::fs::read_to_string("list.txt"); writer::text().parse().unwrap() }
+//- writer/Cargo.toml
+[package]
+name = "writer"
+version = "0.1.0"
+edition = "2024"
+//- writer/src/lib.rs
+pub fn text() -> String { "impl S { fn made() -> u32 { crate::helper() + crate::deep::T(1).go() } }".to_owned() }
+//- list.txt
+seven
 "#,
-        &[("base {", "basis {"), ("foot\n", "fuss\n")],
+        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }"), ("+ 3 }", "+ 33 }"), ("seven", "eight")],
+    );
+    moves(
+        "enum made by a macro with a glob",
+        r#"
+//- src/lib.rs
+macro_rules! make { () => { #[derive(Clone, Copy)] enum E { Red = 1, Blue = 2 } } }
+make!();
+use E::*;
+#[fleche] fn f() -> u32 { Red as u32 }
+"#,
+        &[("Red = 1", "Red = 11")],
+    );
+    moves(
+        "macro that leaves names to its caller",
+        r#"
+//- src/lib.rs
+#[macro_use] mod m { macro_rules! call { () => { helper() + go::Deep::make() } } }
+mod a { pub fn one() -> u32 { 1 } pub mod inner { pub struct Deep; impl Deep { pub fn make() -> u32 { 2 } } } }
+mod c { use crate::a::one as helper; use crate::a::inner as go; pub fn run() -> u32 { call!() } }
+#[fleche] fn f() -> u32 { c::run() }
+"#,
+        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }")],
+    );
+    moves(
+        "static that a macro makes",
+        r#"
+//- src/lib.rs
+macro_rules! counter { ($n:ident) => { static $n: AtomicU32 = AtomicU32::new(0); } }
+counter!(COUNT);
+fn set() { COUNT.store(1, Ordering::Relaxed) }
+#[fleche] fn f() -> u32 { COUNT.load(Ordering::Relaxed) }
+"#,
+        &[("store(1", "store(11")],
+    );
+    moves(
+        "impl by a macro in a constant",
+        r#"
+//- src/lib.rs
+struct A;
+macro_rules! shown { ($t:ty) => { impl std::fmt::Display for $t { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("one") } } } }
+const _: () = { shown!(A); };
+struct B;
+fn never() { shown2!(B); }
+macro_rules! shown2 { ($t:ty) => { impl std::fmt::Display for $t { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("two") } } } }
+#[fleche] fn f() -> String { format!("{A}{B}", A = A, B = B) }
+"#,
+        &[("\"one\"", "\"uno\""), ("\"two\"", "\"due\"")],
     );
 }
 
 #[test]
-fn packages() {
+fn calls() {
     moves(
-        "dependencies of targets",
+        "self.m through Deref",
         r#"
 //- src/lib.rs
-#[fleche] fn f() -> u32 { platform::go() }
-//- Cargo.toml
-[package]
-name = "demo"
-version = "0.1.0"
-edition = "2024"
-[target.'cfg(unix)'.dependencies]
-platform = { path = "one", package = "one" }
-[target.'cfg(windows)'.dependencies]
-platform = { path = "two", package = "two" }
-//- one/Cargo.toml
-[package]
-name = "one"
-version = "0.1.0"
-edition = "2024"
-//- one/src/lib.rs
-pub fn go() -> u32 { 1 }
-//- two/Cargo.toml
-[package]
-name = "two"
-version = "0.1.0"
-edition = "2024"
-//- two/src/lib.rs
-pub fn go() -> u32 { 2 }
+struct A(B); struct B;
+impl A { #[cfg(windows)] fn m(&self) -> u32 { 100 } fn n() -> u32 { 200 } fn f(&self) -> u32 { self.m() + self.n() + self.o() } }
+impl A { fn o(self: std::rc::Rc<Self>) -> u32 { 300 } }
+impl std::ops::Deref for A { type Target = B; fn deref(&self) -> &B { &self.0 } }
+impl B { fn m(&self) -> u32 { 1 } fn n(&self) -> u32 { 2 } fn o(&self) -> u32 { 3 } }
+#[fleche] fn f() -> u32 { A(B).f() }
+"#,
+        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }"), ("{ 3 }", "{ 33 }")],
+    );
+    moves(
+        "renamed static",
+        r#"
+//- src/lib.rs
+use std::sync::atomic::{AtomicU32, Ordering};
+static COUNT: AtomicU32 = AtomicU32::new(0);
+mod b { use crate::COUNT as N; pub fn set() { N.store(1, std::sync::atomic::Ordering::Relaxed) } }
+#[fleche] fn f() -> u32 { COUNT.load(Ordering::Relaxed) }
+"#,
+        &[("store(1", "store(11")],
+    );
+    moves(
+        "uncached by other spellings",
+        r#"
+//- src/lib.rs
+#[fleche] fn g() -> u32 { 1 } #[fleche] fn h() -> u32 { 2 }
+type G = g;
+#[fleche] fn f() -> u32 { G::uncached() + <h>::uncached() }
 "#,
         &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }")],
     );
-    moves(
-        "lock of the program, not of the dependency",
-        r#"
-//- src/lib.rs
-#[fleche] fn f() -> u32 { near::go() }
-//- Cargo.toml
-[package]
-name = "demo"
-version = "0.1.0"
-edition = "2024"
-[workspace]
-[dependencies]
-near = { path = "near" }
-//- Cargo.lock
-version = 4
-[[package]]
-name = "demo"
-version = "0.1.0"
-dependencies = ["near"]
-[[package]]
-name = "near"
-version = "0.1.0"
-dependencies = ["rand"]
-[[package]]
-name = "rand"
-version = "0.8.4"
-//- near/Cargo.toml
-[package]
-name = "near"
-version = "0.1.0"
-edition = "2024"
-[workspace]
-[dependencies]
-rand = "0.8"
-//- near/src/lib.rs
-pub fn go() -> u32 { rand::random() }
-//- near/Cargo.lock
-version = 4
-[[package]]
-name = "near"
-version = "0.1.0"
-dependencies = ["rand"]
-[[package]]
-name = "rand"
-version = "0.8.1"
-"#,
-        &[("0.8.4", "0.8.5")],
+}
+
+#[test]
+fn names_of_all_scripts() {
+    // Vowel signs and a middle dot are no letters.
+    let (shown, dotted, called) =
+        ("\u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}", "l\u{b7}l", "\u{938}\u{94d}\u{924}");
+    let package = format!(
+        "//- src/lib.rs\nstruct A; impl A {{ fn {shown}(&self) -> u32 {{ 1 }} fn {dotted}(&self) -> u32 {{ 2 }} }}\n\
+         macro_rules! {called} {{ () => {{ 3 }} }}\n#[fleche] fn f() -> u32 {{ A.{shown}() + A.{dotted}() + {called}!() }}\n"
     );
-    moves(
-        "patch of what a dependency outside depends on",
-        r#"
-//- src/lib.rs
-#[fleche] fn f() -> u32 { near::go() + itself::go() + deep::go() }
-//- Cargo.toml
-[package]
-name = "demo"
-version = "0.1.0"
-edition = "2024"
-[workspace]
-[dependencies]
-near = { path = "near" }
-itself = "1"
-deep = "1"
-[patch.crates-io]
-patched = { path = "patched" }
-//- .cargo/config.toml
-[patch.crates-io]
-itself = { path = "itself" }
-//- Cargo.lock
-version = 4
-[[package]]
-name = "demo"
-version = "0.1.0"
-dependencies = ["near", "itself", "deep"]
-[[package]]
-name = "near"
-version = "0.1.0"
-dependencies = ["patched"]
-[[package]]
-name = "patched"
-version = "1.0.0"
-[[package]]
-name = "itself"
-version = "1.0.0"
-[[package]]
-name = "deep"
-version = "1.0.0"
-source = "registry+https://x"
-dependencies = ["patched", "second"]
-//- near/Cargo.toml
-[package]
-name = "near"
-version = "0.1.0"
-edition = "2024"
-[workspace]
-[dependencies]
-patched = "1"
-//- near/src/lib.rs
-pub fn go() -> u32 { patched::go() }
-//- patched/Cargo.toml
-[package]
-name = "patched"
-version = "1.0.0"
-edition = "2024"
-//- patched/src/lib.rs
-pub fn go() -> u32 { 1 }
-//- itself/Cargo.toml
-[package]
-name = "itself"
-version = "1.0.0"
-edition = "2024"
-//- itself/src/lib.rs
-pub fn go() -> u32 { 2 }
-"#,
-        &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }")],
-    );
-    moves(
-        "patch below a crate from elsewhere",
-        r#"
-//- src/lib.rs
-#[fleche] fn f() -> u32 { deep::go() }
-//- Cargo.toml
-[package]
-name = "demo"
-version = "0.1.0"
-edition = "2024"
-[workspace]
-[dependencies]
-deep = "1"
-[patch.crates-io]
-patched = { path = "patched" }
-//- Cargo.lock
-version = 4
-[[package]]
-name = "demo"
-version = "0.1.0"
-dependencies = ["deep"]
-[[package]]
-name = "patched"
-version = "1.0.0"
-[[package]]
-name = "deep"
-version = "1.0.0"
-source = "registry+https://x"
-dependencies = ["patched"]
-//- patched/Cargo.toml
-[package]
-name = "patched"
-version = "1.0.0"
-edition = "2024"
-//- patched/src/lib.rs
-pub fn go() -> u32 { 1 }
-"#,
-        &[("{ 1 }", "{ 11 }")],
-    );
-    moves(
-        "output of a dependency's build script",
-        r#"
-//- src/lib.rs
-#[fleche] fn f() -> u32 { near::made() }
-//- Cargo.toml
-[package]
-name = "demo"
-version = "0.1.0"
-edition = "2024"
-[dependencies]
-near = { path = "near" }
-//- near/Cargo.toml
-[package]
-name = "near"
-version = "0.1.0"
-edition = "2024"
-//- near/src/lib.rs
-include!(concat!(env!("OUT_DIR"), "/made.rs"));
-fn helper() -> u32 { 4 }
-//- near/build.rs
-fn main() { write("pub fn made() -> u32 { 3 }") }
-//- near/list.txt
-seven
-"#,
-        &[("{ 3 }", "{ 33 }"), ("{ 4 }", "{ 44 }"), ("seven", "eight")],
-    );
+    moves("scripts", &package, &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }"), ("{ 3 }", "{ 33 }")]);
 }
