@@ -179,7 +179,6 @@ fn read(
             let start = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
             if tokens.is(start, "[") && !tokens.is(start + 1, "$") {
                 let attribute = world.names.text(lexed.name(start + 1));
-                may.implements |= attribute == "derive";
                 if attribute == "fleche" {
                     // It defines helpers, by the function's name or by one that stands in it.
                     open_until = open_until.max(tokens.after(start));

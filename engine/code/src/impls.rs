@@ -107,9 +107,6 @@ impl Impls {
         let whole = of.is_some() && own_trait.is_none();
         if types.is_empty() {
             // Bounds count only here: who has none of our types may have our traits there.
-            for ty in bound_types {
-                self.by_type.entry(ty).or_default().push(node);
-            }
             traits.extend(&bound_traits);
             for of in &traits {
                 self.by_trait.entry(*of).or_default().push(node);
@@ -202,7 +199,7 @@ fn named(
         for meaning in resolver.resolve(world, module, &path, absolute) {
             let (Meaning::Node(found) | Meaning::Member(found, _)) = meaning else { continue };
             match world.nodes[found].kind {
-                ItemKind::Type | ItemKind::Call => {
+                ItemKind::Type => {
                     types.insert(found);
                 }
                 ItemKind::Trait => {

@@ -198,7 +198,7 @@ impl Listed {
         let tokens = hasher.finalize();
         let (label, info) = (world.label(node), &world.nodes[node]);
         let apart = world.apart(info.module);
-        let line = format!("item {label} {:?} {} {} {tokens}{apart}", info.kind, info.ordinal, info.is_face);
+        let line = format!("item {label} {} {tokens}{apart}", info.ordinal);
         let [a, b, c, d, ..] = *tokens.as_bytes();
         let item = Arc::new(Item {
             label,

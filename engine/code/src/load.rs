@@ -190,7 +190,6 @@ impl World {
             if same {
                 return;
             }
-            self.files[known].shared = true;
             // The same text in another module is other code; a cycle of includes must end nevertheless.
             let within = self.modules[module].path.len();
             if within > 512 {

@@ -105,9 +105,6 @@ impl<'a> Scan<'a> {
                 scan.self_types = impls::self_types(scan.world, scan.resolver, container);
                 scan.self_is_known = !scan.self_types.is_empty();
             }
-            if scan.world.nodes[node].container.is_some() {
-                scan.found.nodes.insert(container);
-            }
         }
         scan
     }
@@ -370,10 +367,7 @@ impl<'a> Scan<'a> {
         let called = self.is(at + 1, "(") || self.is(at + 1, "::") && self.is(at + 2, "<");
         if called || self.in_macro() {
             self.calls_methods = true;
-            let on_self = at >= 2
-                && self.lexed.name(at - 2) == Name::SELF
-                && !(at >= 3 && self.is(at - 3, "."))
-                && !self.in_macro();
+            let on_self = at >= 2 && self.lexed.name(at - 2) == Name::SELF && !self.in_macro();
             let inherent = on_self && self.self_is_known && self.has_inherent(name) && !self.may_deref();
             if inherent {
                 for node in self.self_types.clone() {

@@ -448,15 +448,8 @@ impl Session {
         let all: Vec<_> = all.flat_map(|(name, all)| all.iter().map(|one| (*name, one.clone()))).collect();
         for (name, linked) in &all {
             let used = match linked {
-                Linked::Local(found) => {
-                    // What is reached in one may have come by names that another gives.
-                    krate == world.own && closure.crates.len() > 1
-                        || closure.crates.contains(found) && *found != krate
-                        || {
-                            // A macro of the workspace is reached with every crate that links it.
-                            world.crates[*found].is_macro
-                        }
-                }
+                // What is reached in one may have come by names that another gives.
+                Linked::Local(_) => krate == world.own && closure.crates.len() > 1,
                 Linked::Foreign(_) => closure.outside.crates.contains(name),
             };
             if !used {

@@ -312,7 +312,7 @@ impl<'a> Walk<'a> {
             }
         }
         match kind {
-            ItemKind::Type | ItemKind::Alias | ItemKind::Call => {
+            ItemKind::Type | ItemKind::Alias => {
                 for inner in self.analysis.impls.of_type(node).to_vec() {
                     self.reach(inner, node);
                 }
@@ -398,7 +398,6 @@ impl<'a> Walk<'a> {
             self.call(name, node);
         }
         for &(target, name) in &references.members {
-            self.reach(target, node);
             let found: Vec<NodeId> = impls::inherent(&self.analysis.world, target, name).collect();
             // Those may be of another instance of the type than the one that is meant.
             if found.is_empty() || self.analysis.world.in_traits(name) {

@@ -121,7 +121,6 @@ impl Walk<'_> {
         if !self.packages.insert(tidy(&package.directory)) {
             return;
         }
-        self.line(&package.name);
         let manifest = package.manifest.to_string();
         self.line(&manifest);
         self.part(format!("manifest of {}", package.name), &blake3::hash(manifest.as_bytes()));
@@ -168,7 +167,6 @@ impl Walk<'_> {
                 continue;
             }
             if let Some(found) = dependency.path.as_deref().and_then(Package::read) {
-                self.line(&dependency.name);
                 self.package(&found, false);
             }
         }

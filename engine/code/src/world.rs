@@ -220,10 +220,7 @@ impl World {
             .find(|&at| lexed.names[at] == name && lexed.name(at - 1) == Name::FN)?;
         let around = |node: &NodeId| {
             let node = &self.nodes[*node];
-            node.file == file
-                && node.range.contains(&at)
-                && !node.is_face
-                && !node.holes.iter().any(|hole| hole.contains(&at))
+            node.file == file && node.range.contains(&at) && !node.is_face
         };
         (0..self.nodes.len()).filter(around).min_by_key(|node| self.nodes[*node].range.len())
     }
