@@ -212,6 +212,11 @@ fn a_test_build_has_keys_of_its_own(project: &Project, before: &Told) {
     let told = Told::read(&project.cargo(&["test", "-p", "small", "--", "--nocapture"], &[]));
     assert_ne!(told.keys["small::f"], before.keys["small::f"]);
     assert_eq!((told.results["small"].as_str(), before.results["small"].as_str()), ("98", "93"));
+    // What only the compiler knows counts by its value.
+    let unchecked = "profile.dev.package.small.debug-assertions=false";
+    let arguments = ["test", "-p", "small", "--config", unchecked, "--", "--nocapture"];
+    let unchecked = Told::read(&project.cargo(&arguments, &[]));
+    assert_ne!(unchecked.keys["small::f"], told.keys["small::f"]);
 }
 
 fn a_program_tells_what_its_keys_cover(project: &Project) {

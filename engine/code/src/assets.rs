@@ -310,6 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_looked_for_beside_the_file_and_below_its_package() {
+        let dir = package();
+        let file = dir.path().join("src/deep/code.rs");
+        let of = |text: &str| {
+            let tokens = Tokens::lex(text);
+            let places =
+                Places { file: &file, package: dir.path(), own: dir.path(), out_dir: None, all: false };
+            named(&tokens, 0..tokens.len(), places).into_iter().map(|asset| asset.path).collect::<Vec<_>>()
+        };
+        std::fs::create_dir(dir.path().join("src/deep")).expect("created");
+        std::fs::write(dir.path().join("src/deep/near.sql"), "").expect("written");
+        assert_eq!(of(r#"x!("near.sql")"#), [dir.path().join("src/deep/near.sql")]);
+        assert_eq!(of(r#"x!("a.sql")"#), [dir.path().join("src/a.sql")]);
+        // The whole path, an attribute of a file, and the body of a macro whose value another reads.
+        let whole = dir.path().join("data.txt");
+        for text in [
+            &format!("include_str!({whole:?})"),
+            r#"#![data = "data.txt"]"#,
+            r#"macro_rules! name { () => { "data.txt" } }"#,
+        ] {
+            assert_eq!(of(text), std::slice::from_ref(&whole), "{text}");
+        }
+    }
+
+    #[test]
     fn paths_that_a_program_opens_are_inputs() {
         assert!(find(r#"read("data.txt")"#).is_empty());
         assert!(find(r#"println!("data.txt {}", vec!["web"].len())"#).is_empty());

@@ -212,5 +212,14 @@ mod tests {
         assert_eq!(a.parts().len(), 2);
         b.silent("item".into());
         assert_ne!(digest(&a), digest(&b));
+        // Where a line ends counts.
+        let lines = |lines: &[&str]| {
+            let mut facts = Facts::default();
+            for line in lines {
+                facts.silent((*line).to_owned());
+            }
+            digest(&facts)
+        };
+        assert_ne!(lines(&["ab", "c"]), lines(&["a", "bc"]));
     }
 }

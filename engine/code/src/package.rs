@@ -338,6 +338,35 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_manifests_say_in_other_places() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write(
+            dir.path(),
+            "root/Cargo.toml",
+            "[workspace]\n[workspace.package]\nversion = \"2.0.0\"\n[replace]\n\"old:1.0.0\" = { path = \"../old\" }\n",
+        );
+        write(
+            dir.path(),
+            "app/Cargo.toml",
+            "[package]\nname = \"app\"\nversion.workspace = true\nworkspace = \"../root\"\nbuild = \"make.rs\"\n[lib]\nproc-macro = true\n[dependencies]\nold = \"1\"\n",
+        );
+        let app = Package::read(&dir.path().join("app")).expect("a package");
+        assert_eq!(app.workspace, Some(dir.path().join("app/../root/Cargo.toml")));
+        assert_eq!((app.version.as_str(), app.is_macro()), ("2.0.0", true));
+        assert_eq!(app.build, Some(dir.path().join("app/make.rs")));
+        assert_eq!(app.dependencies[0].path, Some(dir.path().join("app/../root/../old")));
+        // A lock file above holds for packages that name no workspace.
+        write(dir.path(), "Cargo.lock", "");
+        write(
+            dir.path(),
+            "deep/alone/Cargo.toml",
+            "[package]\nname = \"alone\"\nversion = \"1.0.0\"\n[lib]\nproc_macro = true\n",
+        );
+        let alone = Package::read(&dir.path().join("deep/alone")).expect("a package");
+        assert_eq!((alone.lock(), alone.is_macro()), (Some(dir.path().join("Cargo.lock")), true));
+    }
+
+    #[test]
     fn no_manifest_is_no_package() {
         let dir = tempfile::tempdir().expect("a directory");
         assert!(Package::read(dir.path()).is_none());

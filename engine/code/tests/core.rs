@@ -5,6 +5,7 @@ mod common;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use fleche_code::CodeDigest;
 use fleche_code::closure::Analysis;
 use fleche_code::compiler::Invocation;
 use fleche_code::items::ItemKind;
@@ -37,7 +38,7 @@ fn knotted() -> String {
              impl Step for T{n} {{ fn step(&self) -> u32 {{ 1 }} fn rare(&self) -> u32 {{ S{n}(None).only{n}() }} }}\n\
              fn f{n}(s: &S{n}) -> u32 {{ T{n}.alone() + s.only{n}() }} fn g{n}() -> u32 {{ help{n}() + T{n}.rare() }} fn h{n}() -> u32 {{ gone({n}) }}\n\
              struct U{n}; impl U{n} {{ fn deeper(&self) -> u32 {{ {n} }} fn alone(&self) -> u32 {{ 8 }} }}\n\
-             fn k{n}() -> u32 {{ help{n}() + U{n}.alone() }} fn l{n}() -> u32 {{ U{n}.alone() + help{n}() }}"
+             fn k{n}() -> u32 {{ option_env!(\"K{n}\"); cfg!(k{n}); core::cmp::max(help{n}(), U{n}.alone()) }} fn l{n}() -> u32 {{ U{n}.alone() + help{n}() }}"
         );
     }
     // Cached ones, which stand for themselves where the others call them.
@@ -72,6 +73,12 @@ fn a_closure_does_not_depend_on_those_before_it() {
         let same = after_others.nodes() == alone.nodes();
         assert!(same, "{}: {} or {}", shared.world.label(function), after_others.count(), alone.count());
         assert_eq!(after_others.modules, alone.modules);
+        assert_eq!(after_others.crates, alone.crates);
+        let (one, other) = (&after_others.outside, &alone.outside);
+        assert_eq!(
+            (&one.crates, &one.environment, &one.options),
+            (&other.crates, &other.environment, &other.options)
+        );
         assert_eq!(shared.leads(&after_others), apart.leads(&alone));
         leads += usize::from(!apart.leads(&alone).is_empty());
         large += usize::from(alone.count() > 600);
@@ -148,6 +155,14 @@ fn functions_of_equal_tokens() {
     // Of a file in two modules, or in a macro, nobody knows.
     assert_eq!(twins(&[(&twice, 1), (&lib, 5), (&twice, 1)]), [0, 1, 2]);
     assert_eq!(of(&[7, 2]), [0, 1]);
+}
+
+/// Each number of equal ones before gives a digest of its own.
+#[test]
+fn twins_have_digests_of_their_own() {
+    let one = CodeDigest::of_body("fn f() {}");
+    let digests: HashSet<_> = (0..4).map(|before| one.of_twin(before)).collect();
+    assert_eq!((digests.len(), one.of_twin(0)), (4, one));
 }
 
 /// Functions of which no other code counts cost no analysis: nothing is read for them but their own files.

@@ -261,15 +261,18 @@ fn files_that_code_includes() {
 include!("part.in");
 mod generated { include!(concat!(env!("OUT_DIR"), "/generated.rs")); }
 #[derive(Template)] #[template(path = "page.html")] struct Page;
-#[fleche] fn f() -> usize { placed::p() + from_part() + include_str!("query.sql").len() + generated::made() + render(Page) + { include!("expr.in") } }
+#[fleche] fn f() -> usize { far::load!("code.rs"); placed::p() + from_part() + include_str!("query.sql").len() + generated::made() + render(Page) + { include!("expr.in") } }
 fn render<T>(_: T) -> usize { 0 }
 fn only_in_expr() -> usize { 6 }
+fn only_in_code() -> usize { 8 }
 fn unrelated() -> &'static str { include_str!("other.sql") }
 //- src/odd/place.rs
 pub fn p() -> usize { 1 }
 //- src/part.in
 fn from_part() -> usize { 2 }
 fn idle_part() -> usize { 200 }
+//- src/code.rs
+only_in_code()
 //- src/query.sql
 select 3
 //- src/other.sql
@@ -294,6 +297,7 @@ pub fn made() -> usize { 4 }
             ("a template", "<p>5", "<p>55", Moves),
             ("an included expression", "+ 7", "+ 77", Moves),
             ("what it calls", "{ 6 }", "{ 66 }", Moves),
+            ("what code calls that a macro of another crate reads", "{ 8 }", "{ 88 }", Moves),
         ],
     );
 }
@@ -385,7 +389,8 @@ fn a_functions_own_tokens_count_at_each_level() {
 /// A package's library and its binary have one name, so their functions may have.
 #[test]
 fn the_crate_that_a_function_is_in_counts() {
-    let text = "//- src/lib.rs\n#[fleche] fn f() {} fn helper() -> u32 { 1 }\n//- src/main.rs\n#[fleche] fn f() {} fn helper() -> u32 { 2 }\n";
+    let text =
+        "//- src/lib.rs\n#[fleche] fn f() {} mod helper;\n//- src/main.rs\n#[fleche] fn f() {} mod helper;\n";
     let dir = tempfile::tempdir().expect("a directory");
     common::write(dir.path(), &common::files(text));
     let key = |root: &str, name: &str, level: &str| {
@@ -402,7 +407,8 @@ fn the_crate_that_a_function_is_in_counts() {
 
 #[test]
 fn what_cannot_be_seen_is_the_whole_crate() {
-    let text = "//- src/lib.rs\n#[fleche] fn f() {}\nmod a { include!(\"two.in\"); } mod b { include!(\"two.in\"); }\n//- src/two.in\n#[fleche] fn f() {}\n";
+    let text = "//- src/lib.rs\n#[fleche] fn f() {}\nmod a { include!(\"two.in\"); } mod b { include!(\"two.in\"); }\n\
+                type A = [u8; { #[fleche] fn f() {} 1 }];\nfn r#type() { #[fleche] fn r#f() {} }\n//- src/two.in\n#[fleche] fn f() {}\n";
     let dir = tempfile::tempdir().expect("a directory");
     common::write(dir.path(), &common::files(text));
     let (lib, two) = (dir.path().join("src/lib.rs"), dir.path().join("src/two.in"));
@@ -412,6 +418,8 @@ fn what_cannot_be_seen_is_the_whole_crate() {
         (known, "reachable"),
         (Function { generic: true, ..known }, "crate"),
         (Function { line: 2, ..known }, "crate"),
+        (Function { line: 3, ..known }, "crate"),
+        (Function { line: 4, name: "r#f", ..known }, "reachable"),
         (Function { name: "g", ..known }, "crate"),
         (Function { file: None, ..known }, "crate"),
         (Function { file: Some(&two), ..known }, "crate"),
@@ -419,4 +427,15 @@ fn what_cannot_be_seen_is_the_whole_crate() {
         assert_eq!(session.reachable(function).report.level, level, "{function:?}");
     }
     assert_eq!(session.module(Function { file: None, ..known }).report.level, "crate");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_known_by_another_way_to_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files("//- src/lib.rs\n#[fleche] fn f() {}\n"));
+    std::os::unix::fs::symlink(dir.path().join("src"), dir.path().join("other")).expect("a link");
+    let file = dir.path().join("other/lib.rs");
+    let function = Function { file: Some(&file), line: 1, name: "f", tokens: "", generic: false };
+    assert_eq!(Build::default().session(dir.path()).reachable(function).report.level, "reachable");
 }

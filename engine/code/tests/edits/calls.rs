@@ -14,9 +14,9 @@ macro_rules! outer { () => { far::make!(4); }; }
 outer!();
 macro_rules! attributed { ($x:expr) => { #[making] struct A; const N: u32 = $x; }; }
 attributed!(5);
-macro_rules! apply { ($m:ident) => { $m!(made); }; }
+macro_rules! apply { ($m:ident) => { $m!(); }; }
 apply!(other);
-macro_rules! other { ($n:ident) => { fn $n() -> u32 { 6 } }; }
+macro_rules! other { () => { fn made() -> u32 { 6 } }; }
 macro_rules! plain { ($y:expr) => { const M: u32 = $y; }; }
 plain!(7);
 #[fleche] fn f() -> u32 { made() }
@@ -39,6 +39,12 @@ fn calls_of_our_macros_count_by_what_they_write() {
             "macro_rules! fixed { () => { fn made() -> u32 { 1 } }; } fixed!(); #[fleche] fn f() -> u32 { made() }",
             "{ 1 }",
             "{ 11 }",
+        ),
+        (
+            "a macro",
+            "macro_rules! define { ($n:ident, $x:expr) => { macro_rules! $n { () => { $x }; } }; } define!(go, 1); #[fleche] fn f() -> u32 { go!() }",
+            "define!(go, 1)",
+            "define!(go, 11)",
         ),
         (
             "a static that changes",

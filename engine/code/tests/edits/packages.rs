@@ -88,6 +88,7 @@ fn what_the_lock_and_the_manifests_say_counts_where_it_is_used() {
             ("a checksum", "\"aa\"", "\"ab\"", Moves),
             ("where a crate is from", "#0123", "#0124", Moves),
             ("of two of one name and version the right one", "\"cc\"", "\"cd\"", Moves),
+            ("and not the other", "\"dd\"", "\"de\"", Stays),
             ("what is not used", "\"bb\"", "\"bc\"", Stays),
             ("the edition", "edition = \"2024\"", "edition = \"2021\"", Moves),
             ("that of a dependency", "edition = \"2021\"", "edition = \"2018\"", Moves),
@@ -294,5 +295,43 @@ pub fn go() -> u32 { 3 }
         text,
         &build(&["--test"]),
         &[("what only tests use", "{ 3 }", "{ 33 }", Moves)],
+    );
+}
+
+#[test]
+fn what_a_macro_of_the_workspace_quotes() {
+    let text = r#"
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+[dependencies]
+maker = { path = "maker" }
+//- src/lib.rs
+struct A;
+impl A { fn go(&self) -> u32 { 1 } fn idle(&self) -> u32 { 300 } }
+fn helper() -> u32 { 2 }
+fn idle() -> u32 { 400 }
+#[maker::make] fn made(a: A) -> u32 { 0 }
+#[fleche] fn f() -> u32 { made(A) }
+//- maker/Cargo.toml
+[package]
+name = "maker"
+version = "0.1.0"
+[lib]
+proc-macro = true
+//- maker/src/lib.rs
+#[proc_macro_attribute] pub fn make(_: TokenStream, item: TokenStream) -> TokenStream { idle(3); quote! { helper() + a.go() }.into() }
+fn idle(_: u32) {}
+"#;
+    check(
+        "quoted",
+        text,
+        &[
+            ("a method", "{ 1 }", "{ 11 }", Moves),
+            ("a function", "{ 2 }", "{ 22 }", Moves),
+            ("the macro", "idle(3)", "idle(33)", Moves),
+            ("another method", "300", "301", Stays),
+        ],
     );
 }

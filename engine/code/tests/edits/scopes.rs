@@ -31,6 +31,12 @@ fn names_from_where_nothing_is_known() {
             "{ 11 }",
         ),
         (
+            "a name there that another macro makes of one of ours",
+            "mod m { make!(); } #[derive(Clone, Builder)] struct Options; impl Options { fn total(&self) -> u32 { 1 } } #[fleche] fn f() -> u32 { m::OptionsBuilder::new().total() }",
+            "{ 1 }",
+            "{ 11 }",
+        ),
+        (
             "an import of what is not declared",
             "use made::one as g; fn h() -> u32 { g() } #[fleche] fn f() -> u32 { h() }",
             "made::one",
@@ -99,12 +105,17 @@ fn imports_in_blocks_and_modules() {
         ),
         (
             "generic arguments inside a path",
-            "mod m { pub fn build<T: super::Named>() -> u32 { T::go() } } trait Named { fn go() -> u32; } mod n { pub struct P; impl P { pub fn only() {} } }
-             type Alias = [u8; 1]; #[fleche] fn f() -> u32 { m::build::<Alias>() }",
+            "mod m { pub struct Holder<T>(T); impl<T> Holder<T> { pub fn go() -> u32 { 0 } } } type Alias = [u8; 1]; #[fleche] fn f() -> u32 { m::Holder::<Alias>::go() }",
             "[u8; 1]",
             "[u8; 2]",
         ),
     ]);
+    check_moves(&[(
+        "functions of two modules that change places",
+        "mod a { pub fn go() -> u32 { 1 } } mod b { pub fn go() -> u32 { 2 } } #[fleche] fn f() -> u32 { a::go() - b::go() }",
+        "{ 1 } } mod b { pub fn go() -> u32 { 2 }",
+        "{ 2 } } mod b { pub fn go() -> u32 { 1 }",
+    )]);
     let old = r#"
 //- Cargo.toml
 [package]
@@ -148,12 +159,16 @@ edition = "2021"
 [dependencies]
 near = { path = "near" }
 logging = "1"
+direct = "1"
 idle = "1"
 //- Cargo.lock
 [[package]]
 name = "demo"
 version = "0.1.0"
-dependencies = ["logging", "idle"]
+dependencies = ["logging", "idle", "direct"]
+[[package]]
+name = "direct"
+version = "1.0.6"
 [[package]]
 name = "logging"
 version = "1.0.3"
@@ -171,7 +186,7 @@ mod inner { #[macro_export] macro_rules! shout { ($x:expr) => { $x + 5 } } }
 #[macro_use] extern crate logging;
 mod near { pub fn go() -> u32 { 2 } }
 use ::near::shout as cry;
-#[fleche] fn f() -> u32 { info!("x"); ::near::go() + cry!(1) }
+#[fleche] fn f() -> u32 { info!("x"); direct::now!(); ::near::go() + cry!(1) }
 "#;
     check(
         "paths of other crates",
@@ -180,6 +195,7 @@ use ::near::shout as cry;
             ("a crate whose name a module has", "{ 1 }", "{ 11 }", Moves),
             ("that module", "{ 2 }", "{ 22 }", Stays),
             ("a crate whose macros are used", "1.0.3", "1.0.33", Moves),
+            ("one whose macro is named with it", "1.0.6", "1.0.66", Moves),
             ("one of which nothing is", "1.0.4", "1.0.44", Stays),
             ("a macro by another name", "$x + 5", "$x + 55", Moves),
         ],
@@ -240,6 +256,12 @@ fn macros_where_they_are_used() {
             "{ 11 }",
         ),
         (
+            "the same inside of a macro of the standard library",
+            "struct A; impl A { fn go(&self) -> u32 { 1 } } macro_rules! call { ($m:ident ! [$($t:tt)*]) => { $($t)* () } } #[fleche] fn f() -> u32 { call!(vec![A.go]) }",
+            "{ 1 }",
+            "{ 11 }",
+        ),
+        (
             "a macro called like one of the standard library",
             "struct A; impl A { fn go(&self) -> u32 { 1 } } macro_rules! dbg { ($n:ident) => { A.$n() } } #[fleche] fn f() -> u32 { dbg!(go) }",
             "{ 1 }",
@@ -268,6 +290,18 @@ fn macros_where_they_are_used() {
             "#[derive(Get)] struct A { #[get(via = \"go\")] a: u32 } impl A { fn go(&self) -> u32 { 1 } } #[fleche] fn f() -> u32 { A { a: 1 }.a }",
             "{ 1 }",
             "{ 11 }",
+        ),
+        (
+            "an attribute of a module that names something in it",
+            "#[wrapped(helper)] mod m { pub fn go() -> u32 { 0 } fn helper() -> u32 { 1 } } #[fleche] fn f() -> u32 { m::go() }",
+            "{ 1 }",
+            "{ 11 }",
+        ),
+        (
+            "where a name in an attribute of a module leads",
+            "mod a { pub fn one() -> u32 { 1 } pub fn two() -> u32 { 2 } } use a::one as x; use a::two as y; #[wrapped(x)] #[other(y)] mod m { pub fn go() -> u32 { 0 } } #[fleche] fn f() -> u32 { m::go() }",
+            "one as x; use a::two as y",
+            "two as x; use a::one as y",
         ),
         (
             "an attribute of a module that names something",

@@ -1,7 +1,9 @@
 //! Edits under the level `"crate"`, to which all else falls back: no file that the compiler reads may be left out.
 
+use fleche_code::session::Function;
+
 use crate::common::Key::{Moves, Stays};
-use crate::common::{Build, Key, at_level, check_key};
+use crate::common::{self, Build, Key, at_level, check_key};
 
 const PACKAGE: &str = r#"
 //- Cargo.toml
@@ -176,5 +178,56 @@ fn every_file_of_the_package_counts() {
         &unlocked,
         &[("any version", "1.0.2", "1.0.22", Moves)],
         |directory| at_level(directory, &build("code/root.rs", &[]), "crate", "fn f"),
+    );
+}
+
+#[test]
+fn names_of_files_and_what_is_linked_count() {
+    let digest = |text: &str, arguments: &[&str]| {
+        let dir = tempfile::tempdir().expect("a directory");
+        common::write(dir.path(), &common::files(text));
+        at_level(dir.path(), &build("code/root.rs", arguments), "crate", "fn f").digest
+    };
+    let before = digest(PACKAGE, &[]);
+    for (from, to) in [("app/web/a.css", "app/web/b.css"), ("app/src/alone.rs", "app/src/other.rs")] {
+        assert_ne!(before, digest(&PACKAGE.replacen(from, to, 1), &[]), "{from}");
+    }
+    let linked = |file: &str| digest(PACKAGE, &["--extern", file]);
+    assert_ne!(linked("near=/t/libnear-1.rlib"), linked("near=/t/libnear-2.rlib"));
+    assert_ne!(linked("near=/t/libnear-1.rlib"), linked("other=/t/libnear-1.rlib"));
+}
+
+/// As with `"reachable"`, so that cargo builds again.
+#[test]
+fn all_files_that_were_read_are_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    common::write(dir.path(), &common::files(PACKAGE));
+    let file = dir.path().join("app/code/root.rs");
+    let function = Function { file: Some(&file), line: 1, name: "f", tokens: "", generic: false };
+    let mut session = build("code/root.rs", &[]).session(dir.path());
+    session.whole(function);
+    let told = session.fresh_files();
+    let told: Vec<_> = told
+        .iter()
+        .map(|file| file.strip_prefix(dir.path()).expect("below it").display().to_string())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Cargo.lock",
+            "Cargo.toml",
+            "app/Cargo.toml",
+            "app/build.rs",
+            "app/code/below.rs",
+            "app/code/code.rs",
+            "app/code/root.rs",
+            "app/code/text.sql",
+            "app/odd/place.rs",
+            "app/src/alone.rs",
+            "app/src/main.rs",
+            "app/web/a.css",
+            "near/Cargo.toml",
+            "near/src/lib.rs",
+        ]
     );
 }
