@@ -513,7 +513,11 @@ impl<'a> Scan<'a> {
                 let variable = spelt::variable(&self.lexed.tokens, open + 1..end - 1);
                 let included =
                     self.readings.iter().any(|(_, reading)| *reading == Reading::Code { text: true });
-                if !(included && matches!(variable.as_str(), "CARGO_MANIFEST_DIR" | "OUT_DIR")) {
+                // A path counts by what lies there.
+                let found = matches!(variable.as_str(), "CARGO_MANIFEST_DIR" | "OUT_DIR")
+                    || self.world.modules[self.module].krate == self.world.own
+                        && std::env::var_os(&variable).is_some();
+                if !(included && found) {
                     self.found.environment.insert(variable);
                 }
                 self.readings.push((end, Reading::Code { text: false }));

@@ -112,6 +112,7 @@ struct Expansion<'a> {
     helpers: Ident,
     /// `fleche::private`
     private: TokenStream,
+    /// Bindings have names that no static has, since a binding cannot hide one.
     call: Ident,
     miss: Ident,
 }
@@ -126,8 +127,8 @@ impl<'a> Expansion<'a> {
             attributes: Attributes::sort(&function.attributes),
             helpers: options.helpers.clone().unwrap_or_else(|| function.name.clone()),
             private: quote!(#fleche::private),
-            call: Ident::new("call", Span::mixed_site()),
-            miss: Ident::new("miss", Span::mixed_site()),
+            call: Ident::new("__fleche_call", Span::mixed_site()),
+            miss: Ident::new("__fleche_miss", Span::mixed_site()),
         }
     }
 
@@ -230,7 +231,7 @@ impl<'a> Expansion<'a> {
         };
         quote! {
             match #looked_up {
-                #private::Lookup::Hit(value) => value,
+                #private::Lookup::Hit(__fleche_value) => __fleche_value,
                 #private::Lookup::Miss(#mutable #miss) => {
                     #(#keep)*
                     #miss.#run(move || #helpers::uncached #turbofish (#(#all),*))
@@ -406,12 +407,12 @@ impl<'a> Expansion<'a> {
             return (quote!(::core::option::Option::None), quote!(|| false));
         }
         let (private, name) = (&self.private, &self.function.name);
-        let arguments = Ident::new("arguments", Span::mixed_site());
+        let arguments = Ident::new("__fleche_arguments", Span::mixed_site());
         let mut restore = Vec::new();
         let mut pass = Vec::new();
         let mut restores = Vec::new();
         for (index, parameter) in self.function.parameters.iter().enumerate() {
-            let local = format_ident!("argument_{index}", span = Span::mixed_site());
+            let local = format_ident!("__fleche_argument_{index}", span = Span::mixed_site());
             if let Some(referent) = referent(&parameter.ty) {
                 let ty = without_lifetimes(referent);
                 restore
@@ -426,9 +427,9 @@ impl<'a> Expansion<'a> {
             }
         }
         let outcome = if self.can_be_handed_on() {
-            quote!(#private::recalled(outcome);)
+            quote!(#private::recalled(__fleche_outcome);)
         } else {
-            quote!(let _ = outcome;)
+            quote!(let _ = __fleche_outcome;)
         };
         let used = if restore.is_empty() { quote!(_) } else { quote!(#arguments) };
         let traits = (!restore.is_empty()).then(|| {
@@ -444,7 +445,7 @@ impl<'a> Expansion<'a> {
                 fn recall(#used: &mut #private::Arguments<'_>) -> ::core::option::Option<()> {
                     #traits
                     #(#restore)*
-                    let outcome = #name(#(#pass),*);
+                    let __fleche_outcome = #name(#(#pass),*);
                     #outcome
                     ::core::option::Option::Some(())
                 }

@@ -189,6 +189,25 @@ fn g<T>(x: T) -> usize { size_of_val(&x) } fn of() -> usize { size_of::<u16>() }
     case_linked_symbol: "f(3)", "x ^ 1" => "x ^ 2", "
 unsafe extern \"C\" { safe fn fleche_test_flip(x: u32) -> u32; } mod there { #[unsafe(no_mangle)] extern \"C\" fn fleche_test_flip(x: u32) -> u32 { x ^ 1 } }
 #[fleche] fn f(x: u32) -> u32 { fleche_test_flip(x) }";
+    case_names_of_bindings: "f(3)", "call: u32 = 1" => "call: u32 = 2", "
+#[allow(non_upper_case_globals)] mod a { pub static call: u32 = 1; pub static miss: u32 = 2; pub const value: u32 = 3; } use a::*;
+#[fleche] fn f(x: u32) -> u32 { x + call + miss + value }";
+    case_raw_identifiers: "f(3)", "x + 1" => "x + 2", "
+mod r#match { pub fn r#type(x: u32) -> u32 { x + 1 } } #[fleche] fn f(x: u32) -> u32 { r#match::r#type(x) }";
+    case_raw_pointer: "f(3)", "u32 = 4" => "u32 = 5", "static mut S: u32 = 4; #[fleche] fn f(x: u32) -> u32 { x + unsafe { *&raw const S } }";
+    case_glob_in_function: "f(3)", "* 4" => "* 5", "
+mod all { pub trait T { fn quad(&self) -> u32; } impl T for u32 { fn quad(&self) -> u32 { *self * 4 } } } #[fleche] fn f(x: u32) -> u32 { use all::*; x.quad() }";
+    case_brace_in_type: "f(3)", "* 6" => "* 7", "
+struct M<const A: usize, const B: usize>; impl M<1, { 1 + 1 }> { fn go(&self, x: u32) -> u32 { x * 6 } } #[fleche] fn f(x: u32) -> u32 { M::<1, 2>.go(x) }";
+    case_method_behind_deref: "f(3)", "* 8" => "* 9", "
+struct A(B); struct B; impl A { #[cfg(windows)] fn m(&self, x: u32) -> u32 { x } fn go(&self, x: u32) -> u32 { self.m(x) } }
+impl std::ops::Deref for A { type Target = B; fn deref(&self) -> &B { &self.0 } } impl B { fn m(&self, x: u32) -> u32 { x * 8 } }
+#[fleche] fn f(x: u32) -> u32 { A(B).go(x) }";
+    case_variants_by_macro: "f(3)", "Red = 1" => "Red = 2", "
+macro_rules! make { () => { #[allow(dead_code)] enum E { Red = 1, Blue = 7 } } } make!(); use E::*; #[fleche] fn f(x: u32) -> u32 { x + Red as u32 }";
+    case_impl_by_macro_in_constant: "f(3)", "\"one\"" => "\"two\"", r#"
+struct Written; macro_rules! written { ($t:ty) => { impl std::fmt::Display for $t { fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { to.write_str("one") } } } }
+const _: () = { written!(Written); }; #[fleche] fn f(x: u32) -> String { format!("{Written}{x}") }"#;
     case_twins: "both(3)", "x + 1" => "x + 3", "
 pub fn both(x: u32) -> (u32, u32) { (first(x), second(x)) }
 fn first(x: u32) -> u32 { #[fleche] fn inner(x: u32) -> u32 { helper(x) } fn helper(x: u32) -> u32 { x + 1 } inner(x) }

@@ -22,6 +22,9 @@ pub(crate) const EDITS: &[Edit] = &[
     ("included_text", "()", "app/query.sql", "select 1", "select 2"),
     ("included_by_macro", "()", "app/templates/page.html", "<p>", "<b>"),
     ("included_bytes", "()", "app/bytes.bin", "12", "21"),
+    ("put_together", "()", "app/sql/users.txt", "users 1", "users 2"),
+    ("of_variable", "()", "app/named.txt", "named 1", "named 2"),
+    ("made_modules", "(3)", "app/src/special/made.rs", "x + 1", "x + 2"),
     ("version_of_package", "()", "app/Cargo.toml", "version = \"0.1.0\" # own", "version = \"0.1.1\" # own"),
     ("own_library", "(3)", "app/src/lib.rs", "x + 40", "x + 41"),
     ("renamed_dependency", "(3)", "near/src/lib.rs", "x + 1 }", "x + 11 }"),
@@ -68,6 +71,12 @@ fn idle(x: u32) -> u32 { x }
 macro_rules! template { ($path:literal) => { include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $path)) }; }
 #[fleche] pub fn included_by_macro() -> String { template!("page.html").to_owned() }
 #[fleche] pub fn included_bytes() -> Vec<u8> { include_bytes!("../bytes.bin").to_vec() }
+macro_rules! sql { ($name:ident) => { include_str!(concat!("../sql/", stringify!($name), ".txt")) }; }
+#[fleche] pub fn put_together() -> String { sql!(users).to_owned() }
+#[fleche] pub fn of_variable() -> String { include_str!(env!("FLECHE_TEST_NAMED")).to_owned() }
+macro_rules! modules { ($($name:ident),*) => { $(mod $name;)* }; }
+modules!(made);
+#[fleche] pub fn made_modules(x: u32) -> u32 { made::go(x) }
 #[fleche] pub fn version_of_package() -> String { env!("CARGO_PKG_VERSION").to_owned() }
 #[fleche] pub fn own_library(x: u32) -> u32 { app::forty(x) }
 #[fleche] pub fn renamed_dependency(x: u32) -> u32 { near_by::plus(x) }
@@ -245,7 +254,10 @@ pub mod special {
         ("app/src/special/tree/mod.rs", "pub fn go(x: u32) -> u32 { x + 1 }\n".to_owned()),
         ("app/src/taken.in", "pub fn go(x: u32) -> u32 { x + 1 }\n".to_owned()),
         ("app/src/number.in", "10".to_owned()),
+        ("app/src/special/made.rs", "pub fn go(x: u32) -> u32 { x + 1 }\n".to_owned()),
         ("app/query.sql", "select 1".to_owned()),
+        ("app/sql/users.txt", "users 1".to_owned()),
+        ("app/named.txt", "named 1".to_owned()),
         ("app/bytes.bin", "12".to_owned()),
         ("app/templates/page.html", "<p>".to_owned()),
         (
@@ -253,6 +265,7 @@ pub mod special {
             r#"fn main() {
     let out = std::env::var("OUT_DIR").unwrap();
     std::fs::write(format!("{out}/made.rs"), "pub fn made() -> u32 { 3 }").unwrap();
+    println!("cargo::rustc-env=FLECHE_TEST_NAMED={}/named.txt", std::env::var("CARGO_MANIFEST_DIR").unwrap());
 }
 "#
             .to_owned(),
