@@ -1,5 +1,5 @@
 //! What the compiler's collector finds for a function must be in the function's closure: every function, closure and
-//! static that is instantiated for it, every macro that an instruction of those is from.
+//! static that is instantiated for it, every macro that an instruction of those is from, every type of their variables.
 //!
 //! A crate is compiled once. Whatever can be come to from a function without type parameters in what the compiler wrote is
 //! compared with the nodes that the closure of that function has. Where it is from says the debug information, so names are
@@ -8,8 +8,8 @@
 //! The collector takes every method of an object's trait for called. A closure does so only where the method's name is
 //! said, which is compared: a method of a trait of the crate is expected where code that was found says its name.
 //!
-//! `FLECHE_COLLECTOR="DIRECTORY…"` compares whole crates, those of this workspace or that cargo has unpacked for it,
-//! compiled by cargo into `target/collector`; `DIRECTORY:test` its test build. It looks at `FLECHE_ROOTS` functions of each
+//! `FLECHE_COLLECTOR="DIRECTORY…"` compares all subjects and whole crates, of this workspace or that cargo has unpacked for
+//! it, compiled by cargo into `target/collector`; `DIRECTORY:test` its test build. It looks at `FLECHE_ROOTS` functions of each
 //! (300), and prints a row for the table in docs/code-digest.md.
 
 mod compiled;
@@ -41,6 +41,8 @@ struct Sources<'a> {
     lines: HashMap<FileId, Vec<usize>>,
     /// Calls of macros among items, by their module and name.
     calls: HashMap<(String, &'a str), Vec<NodeId>>,
+    /// Types by their module and name.
+    types: HashMap<(String, &'a str), Vec<NodeId>>,
 }
 
 impl<'a> Sources<'a> {
@@ -51,6 +53,7 @@ impl<'a> Sources<'a> {
             nodes: HashMap::new(),
             lines: HashMap::new(),
             calls: HashMap::new(),
+            types: HashMap::new(),
         };
         for (file, info) in world.files.iter().enumerate() {
             new.files.entry(info.path.clone()).or_default().push(file);
@@ -60,19 +63,14 @@ impl<'a> Sources<'a> {
         }
         for (id, node) in world.nodes.iter().enumerate().filter(|(_, node)| !node.is_face) {
             new.nodes.entry(node.file).or_default().push(id);
-            if node.kind == ItemKind::Call {
-                let place = (new.path_of(node.module), world.names.text(node.name));
-                new.calls.entry(place).or_default().push(id);
-            }
+            let by_name = match node.kind {
+                ItemKind::Call => &mut new.calls,
+                ItemKind::Type => &mut new.types,
+                _ => continue,
+            };
+            by_name.entry((path_of(world, node.module), world.names.text(node.name))).or_default().push(id);
         }
         new
-    }
-
-    /// A module's path, its crate first.
-    fn path_of(&self, module: usize) -> String {
-        let module = &self.world.modules[module];
-        let krate = self.world.names.text(self.world.crates[module.krate].name);
-        if module.path.is_empty() { krate.to_owned() } else { format!("{krate}::{}", module.path) }
     }
 
     /// The nodes around a token, the innermost first.
@@ -95,8 +93,11 @@ impl<'a> Sources<'a> {
     /// The names in a node that may be those of functions: neither fields nor variables.
     fn calls_in(&self, node: NodeId) -> HashSet<u32> {
         let lexed = &self.world.files[self.world.nodes[node].file].lexed;
-        let called =
-            |at: &usize| lexed.is(at + 1, "(") || lexed.is(at + 1, "::") || *at > 0 && lexed.is(at - 1, "::");
+        let called = |at: &usize| {
+            let before = at.saturating_sub(1);
+            (lexed.is(at + 1, "(") || lexed.is(at + 1, "::") || lexed.is(before, "::"))
+                && !lexed.is(before, "fn")
+        };
         self.own_tokens(node).flatten().filter(called).map(|at| lexed.names[at].0).collect()
     }
 
@@ -113,8 +114,10 @@ impl<'a> Sources<'a> {
             }
             let line = u32::try_from(place.line).expect("a small file");
             let start = tokens.all().partition_point(|token| token.line < line);
-            // Attributes and visibility may stand before the name; what a derive makes has no name there.
-            let named = (start..tokens.len().min(start + 40)).find(|at| {
+            // Its name may stand in a later line than its visibility; what a derive makes has no name there.
+            let ends =
+                |at: &usize| matches!(tokens.text(*at), "{" | "}" | ";" | "]") && tokens.line(*at + 1) > line;
+            let named = (start..tokens.len()).take_while(|at| !ends(at)).find(|at| {
                 tokens.ident(*at) == Some(name)
                     && *at > 0
                     && matches!(tokens.text(*at - 1), "fn" | "static" | "mut")
@@ -145,9 +148,19 @@ impl<'a> Sources<'a> {
                 all.extend(self.calls.get(&call).cloned());
             }
         }
+        if symbol.is_type {
+            all.extend(self.types.get(&(module.join("::"), symbol.name.as_str())).cloned());
+        }
         all.retain(|asked| !asked.is_empty() && seen.insert(asked.clone()));
         all
     }
+}
+
+/// A module's path, its crate first.
+fn path_of(world: &World, module: usize) -> String {
+    let module = &world.modules[module];
+    let krate = world.names.text(world.crates[module.krate].name);
+    if module.path.is_empty() { krate.to_owned() } else { format!("{krate}::{}", module.path) }
 }
 
 /// What was compared.
@@ -250,6 +263,7 @@ fn alone(about: &str, directory: &Path, arguments: Vec<String>) -> Vec<String> {
     let output = directory.join("program.ll");
     let status = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()))
         .args(&arguments)
+        .arg(format!("--crate-name={}", about.replace('-', "_")))
         .args(["--crate-type=lib", "--emit=llvm-ir", "-o"])
         .arg(&output)
         .args(TOLD)
@@ -267,19 +281,19 @@ fn alone(about: &str, directory: &Path, arguments: Vec<String>) -> Vec<String> {
 fn closures_have_what_the_compiler_instantiates() {
     let mut missing = Vec::new();
     let wanted = std::env::var("FLECHE_COLLECTOR").unwrap_or_default();
-    if wanted.is_empty() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let manifest = "[package]\nname = \"everything\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
-        std::fs::write(directory.path().join("Cargo.toml"), manifest).expect("written");
-        std::fs::create_dir(directory.path().join("src")).expect("a directory");
-        std::fs::write(directory.path().join("src/lib.rs"), include_str!("compiled/everything.rs"))
-            .expect("written");
-        let arguments = ["src/lib.rs", "--edition=2024", "--crate-name=everything"].map(str::to_owned);
-        missing.extend(alone("everything", directory.path(), arguments.into()));
-        for subject in SUBJECTS.iter().filter(|subject| matches!(subject.name, "heck" | "bit-vec")) {
-            let opened = Crate::new(subject);
-            missing.extend(alone(subject.name, opened.directory.path(), opened.arguments()));
-        }
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = "[package]\nname = \"everything\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    std::fs::write(directory.path().join("Cargo.toml"), manifest).expect("written");
+    std::fs::create_dir(directory.path().join("src")).expect("a directory");
+    std::fs::write(directory.path().join("src/lib.rs"), include_str!("compiled/everything.rs"))
+        .expect("written");
+    let arguments = ["src/lib.rs", "--edition=2024"].map(str::to_owned);
+    missing.extend(alone("everything", directory.path(), arguments.into()));
+    for subject in
+        SUBJECTS.iter().filter(|subject| !wanted.is_empty() || matches!(subject.name, "heck" | "bit-vec"))
+    {
+        let opened = Crate::new(subject);
+        missing.extend(alone(subject.name, opened.directory.path(), opened.arguments()));
     }
     for directory in wanted.split_whitespace() {
         missing.extend(built(directory).unwrap_or_default());
@@ -287,7 +301,7 @@ fn closures_have_what_the_compiler_instantiates() {
     assert!(missing.is_empty(), "not covered:\n{}", missing.join("\n"));
 }
 
-/// Compares a crate that cargo builds. `None`, and a line about it, where no package of this workspace needs it.
+/// Compares a crate that cargo builds. `None`, and a line about it, where it does not.
 fn built(wanted: &str) -> Option<Vec<String>> {
     let (directory, test) =
         wanted.strip_suffix(":test").map_or((wanted, false), |directory| (directory, true));
@@ -297,27 +311,35 @@ fn built(wanted: &str) -> Option<Vec<String>> {
     let workspace =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
     let target = workspace.join("target/collector");
-    let spec = format!("{}@{}", package.name, package.version);
-    let output = target.join(format!("{}.ll", wanted.replace(['/', ':'], "-")));
-    // Cargo knows the features of what the package in the working directory needs.
-    let builds = |member: &str| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["rustc", "--offline", "--lib", "--quiet", "-p", &spec]);
-        command.args(if test { &["--profile", "test"][..] } else { &[] });
-        command.arg("--").args(TOLD).arg(format!("--emit=llvm-ir={}", output.display()));
-        command
-            .current_dir(workspace.join(member))
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_INCREMENTAL", "0");
-        command.output().expect("cargo").status.success()
-    };
-    if !["engine/code", "engine", "store", "cli", "tests"].iter().any(|member| builds(member)) {
-        println!("{wanted}: no package of this workspace builds it");
+    let about = format!("{} {}{}", package.name, package.version, if test { ", tests" } else { "" });
+    let output = target.join(format!("{}.ll", about.replace(' ', "-")));
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["rustc", "--offline", "--lib", "--quiet"]);
+    if directory.starts_with(&workspace) {
+        command.current_dir(&directory);
+    } else {
+        // As a package of its own it would ask for what it needs for tests and options too.
+        let host = target.join("hosts").join(&package.name);
+        std::fs::create_dir_all(host.join("src")).expect("a directory");
+        let manifest = format!(
+            "[package]\nname = \"host\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{} = \"={}\"\n",
+            package.name, package.version
+        );
+        std::fs::write(host.join("Cargo.toml"), manifest).expect("written");
+        std::fs::write(host.join("src/lib.rs"), "").expect("written");
+        command.current_dir(host).args(["-p", &package.name]);
+    }
+    command.args(if test { &["--profile", "test"][..] } else { &[] });
+    command.arg("--").args(TOLD).arg(format!("--emit=llvm-ir={}", output.display()));
+    command.env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
+    let built = command.output().expect("cargo");
+    if !built.status.success() {
+        println!("{about}: cargo does not build it\n{}", String::from_utf8_lossy(&built.stderr));
         return None;
     }
     let mut arguments = vec![root.to_string_lossy().into_owned()];
     arguments.extend(test.then(|| "--test".to_owned()));
     let most = std::env::var("FLECHE_ROOTS").ok().and_then(|most| most.parse().ok()).unwrap_or(300);
     let invocation = Invocation::parse(arguments, &directory);
-    Some(compare(&directory, &invocation, &read(&output), most).told(wanted))
+    Some(compare(&directory, &invocation, &read(&output), most).told(&about))
 }

@@ -1,5 +1,5 @@
-//! What the compiler puts into a crate, read from the text that it writes for LLVM: every function and static that is there, what
-//! each mentions, and where in the sources it is from. Which of it a digest must cover is not for here to say.
+//! What the compiler puts into a crate, read from the text that it writes for LLVM: every function, static and type that is there,
+//! what each mentions, and where in the sources it is from. Which of it a digest must cover is not for here to say.
 //!
 //! Before optimisation a function mentions what the compiler's collector found in it and nothing else. So what can be come
 //! to from a function here is what the collector finds for a program that needs that function only.
@@ -27,7 +27,7 @@ pub(crate) struct Place {
     pub(crate) column: Option<usize>,
 }
 
-/// A function, a static, or something that the compiler made.
+/// A function, a static, a type of a variable, or something that the compiler made.
 #[derive(Debug, Default)]
 pub(crate) struct Symbol {
     /// Its name without type arguments; empty where it is nothing that sources have.
@@ -39,6 +39,7 @@ pub(crate) struct Symbol {
     /// Where its instructions are from.
     pub(crate) steps: BTreeSet<Place>,
     pub(crate) is_function: bool,
+    pub(crate) is_type: bool,
     /// Whether it is an instance of something with type parameters.
     pub(crate) is_generic: bool,
     /// For a table of an object's methods, the path of its trait.
@@ -56,6 +57,8 @@ impl Program {
     pub(crate) fn read(text: &str) -> Self {
         let facts = Facts::read(text);
         let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let variables = facts.variables();
+        let mut types = Types { facts: &facts, numbers: HashMap::new(), waiting: Vec::new() };
         let (mut symbols, mut mentions) = (Vec::new(), Vec::new());
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
@@ -66,8 +69,11 @@ impl Program {
             let mut names = BTreeSet::new();
             let Some(own) = mentioned(line, &mut names) else { continue };
             let mut symbol = Symbol { is_function, ..Symbol::default() };
+            let mut of_variables: Vec<usize> = Vec::new();
             if let Some(number) = debug(line) {
                 facts.describe(&mut symbol, number);
+                let found = variables.get(number).into_iter().flatten();
+                of_variables.extend(found.filter_map(|number| types.number(number)));
             }
             if line.ends_with('{') && is_function {
                 for line in lines.by_ref().take_while(|line| *line != "}") {
@@ -77,11 +83,20 @@ impl Program {
             }
             numbers.insert(own, symbols.len());
             symbols.push(symbol);
-            mentions.push(names);
+            mentions.push((names, of_variables));
         }
-        let known =
-            |names: &BTreeSet<&str>| names.iter().filter_map(|name| numbers.get(name).copied()).collect();
-        Self { links: mentions.iter().map(known).collect(), symbols }
+        // Types stand behind all others.
+        let count = symbols.len();
+        let mut links: Vec<Vec<usize>> = Vec::new();
+        for (names, of_variables) in mentions {
+            let named = names.iter().filter_map(|name| numbers.get(name).copied());
+            links.push(named.chain(of_variables.iter().map(|ty| count + ty)).collect());
+        }
+        for (symbol, parts) in types.followed() {
+            symbols.push(symbol);
+            links.push(parts.iter().map(|part| count + part).collect());
+        }
+        Self { symbols, links }
     }
 
     /// Everything that can be come to from a symbol, each with what it was come to from. A link with a condition counts
@@ -119,6 +134,43 @@ impl Program {
     }
 }
 
+/// The types of variables, and what is in those.
+struct Types<'a> {
+    facts: &'a Facts<'a>,
+    numbers: HashMap<&'a str, usize>,
+    /// By their numbers; what is in them was not looked at yet.
+    waiting: Vec<&'a str>,
+}
+
+impl<'a> Types<'a> {
+    fn number(&mut self, fact: &'a str) -> Option<usize> {
+        if !self.numbers.contains_key(fact) && self.facts.0.contains_key(fact) {
+            self.numbers.insert(fact, self.waiting.len());
+            self.waiting.push(fact);
+        }
+        self.numbers.get(fact).copied()
+    }
+
+    /// All that have a number, each with the numbers of its parts.
+    fn followed(mut self) -> Vec<(Symbol, Vec<usize>)> {
+        let mut found = Vec::new();
+        while let Some(&number) = self.waiting.get(found.len()) {
+            let fact = self.facts.0[number];
+            let mut symbol = Symbol { is_type: fact.contains("!DICompositeType("), ..Symbol::default() };
+            if symbol.is_type {
+                self.facts.describe(&mut symbol, number);
+                symbol.place = None;
+            }
+            let list = fact.strip_prefix("!{").into_iter();
+            let list = list.flat_map(|list| list.trim_end_matches('}').split(", "));
+            let words = ["baseType", "elements", "templateParams", "types", "type"];
+            let parts = list.chain(words.iter().filter_map(|word| field(fact, word)));
+            found.push((symbol, parts.filter_map(|part| self.number(part)).collect()));
+        }
+        found
+    }
+}
+
 /// What the lines that begin with `!` say, by their numbers.
 struct Facts<'a>(HashMap<&'a str, &'a str>);
 
@@ -148,6 +200,22 @@ impl<'a> Facts<'a> {
         let around = std::iter::successors(self.get(number, "scope"), |number| self.get(number, "scope"));
         symbol.scope = around.filter_map(|number| self.get(number, "name").map(str::to_owned)).collect();
         symbol.scope.reverse();
+    }
+
+    /// The types of each function's variables.
+    fn variables(&self) -> HashMap<&'a str, Vec<&'a str>> {
+        let mut found: HashMap<&str, Vec<&str>> = HashMap::new();
+        for fact in self.0.values().filter(|fact| fact.starts_with("!DILocalVariable(")) {
+            let is_block =
+                |number: &str| self.0.get(number).is_some_and(|fact| fact.contains("!DILexicalBlock"));
+            let around = std::iter::successors(field(fact, "scope"), |number| {
+                self.get(number, "scope").filter(|_| is_block(number))
+            });
+            if let (Some(function), Some(ty)) = (around.last(), field(fact, "type")) {
+                found.entry(function).or_default().push(ty);
+            }
+        }
+        found
     }
 
     fn file(&self, number: &str) -> Option<PathBuf> {
