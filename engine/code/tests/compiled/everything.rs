@@ -412,3 +412,13 @@ pub fn further() -> u32 {
     let waited = std::pin::pin!(waits()).poll(&mut context).is_ready();
     Square(2).named() + led(Start) + u32::from(waited)
 }
+
+// What only a field names.
+pub struct Outer(Part);
+
+struct Part(u32);
+
+pub fn parts() -> bool {
+    let nothing: Option<Outer> = None;
+    nothing.is_some()
+}
