@@ -311,7 +311,7 @@ fn built(wanted: &str) -> Option<Vec<String>> {
     let workspace =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
     let target = workspace.join("target/collector");
-    let about = format!("{} {}{}", package.name, package.version, if test { ", tests" } else { "" });
+    let about = format!("{} {}{}", package.name, package.version, if test { " tests" } else { "" });
     let output = target.join(format!("{}.ll", about.replace(' ', "-")));
     let mut command = Command::new(env!("CARGO"));
     command.args(["rustc", "--offline", "--lib", "--quiet"]);
