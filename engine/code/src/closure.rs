@@ -15,7 +15,7 @@ use crate::references::{self, References};
 use crate::scan::{INERT, listed};
 use crate::scope::Resolver;
 use crate::walk::{Walk, Walked, merge};
-use crate::world::{CrateId, FileId, ModuleId, NodeId, World};
+use crate::world::{CrateId, ModuleId, NodeId, World};
 
 /// The item that pulls most of the crate in, with all that it reaches.
 #[derive(Debug)]
@@ -48,7 +48,6 @@ pub struct Analysis {
     /// What most large closures share.
     pub(crate) core: Core,
     of_modules: HashMap<ModuleId, Arc<References>>,
-    of_macros: HashMap<CrateId, Arc<References>>,
     naming: HashMap<Name, Vec<NodeId>>,
     pub(crate) calls: Calls,
     /// Calls and impls that always count, looked at so far.
@@ -106,7 +105,6 @@ impl Analysis {
             base_pulls: None,
             core: Core::Unknown,
             of_modules: HashMap::new(),
-            of_macros: HashMap::new(),
             naming: HashMap::new(),
             calls: Calls::default(),
             always: Vec::new(),
@@ -306,43 +304,6 @@ impl Analysis {
         let found = self.world.naming(name);
         self.naming.insert(name, found.clone());
         found
-    }
-
-    /// What the code of a macro crate quotes.
-    pub(crate) fn quoted(&mut self, krate: CrateId) -> Arc<References> {
-        if let Some(known) = self.of_macros.get(&krate) {
-            return known.clone();
-        }
-        let mut all = References::default();
-        let files: Vec<FileId> = (0..self.world.files.len())
-            .filter(|file| self.world.modules[self.world.files[*file].module].krate == krate)
-            .collect();
-        for file in files {
-            let lexed = &self.world.files[file].lexed;
-            let mut at = 0;
-            while at < lexed.names.len() {
-                let text = lexed.tokens.text(at);
-                let quotes =
-                    matches!(text, "quote" | "quote_spanned" | "parse_quote" | "parse_quote_spanned")
-                        && lexed.is(at + 1, "!");
-                if !quotes {
-                    at += 1;
-                    continue;
-                }
-                let end = lexed.tokens.after(at + 2);
-                for inner in at + 2..end {
-                    let name = lexed.name(inner);
-                    if !name.is_none() && !name.is_keyword() {
-                        all.nodes.extend(self.world.by_name.get(&name).into_iter().flatten().copied());
-                        all.methods.insert(name);
-                    }
-                }
-                at = end.max(at + 1);
-            }
-        }
-        let all = Arc::new(all);
-        self.of_macros.insert(krate, all.clone());
-        all
     }
 }
 

@@ -251,13 +251,6 @@ impl<'a> Walk<'a> {
                 for node in nodes {
                     self.reach(node, self.root.unwrap_or(node));
                 }
-                let quoted = self.analysis.quoted(found);
-                for &node in &quoted.nodes {
-                    self.reach(node, self.root.unwrap_or(node));
-                }
-                for &name in &quoted.methods {
-                    self.call(name, self.root.unwrap_or(0));
-                }
             }
         }
     }

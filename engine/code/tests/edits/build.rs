@@ -408,7 +408,7 @@ fn the_crate_that_a_function_is_in_counts() {
 #[test]
 fn what_cannot_be_seen_is_the_whole_crate() {
     let text = "//- src/lib.rs\n#[fleche] fn f() {}\nmod a { include!(\"two.in\"); } mod b { include!(\"two.in\"); }\n\
-                type A = [u8; { #[fleche] fn f() {} 1 }];\nfn r#type() { #[fleche] fn r#f() {} }\n//- src/two.in\n#[fleche] fn f() {}\n";
+                fn r#type() { #[fleche] fn r#f() {} }\ntype A = [u8; { #[fleche] fn f() {} 1 }];\n//- src/two.in\n#[fleche] fn f() {}\n";
     let dir = tempfile::tempdir().expect("a directory");
     common::write(dir.path(), &common::files(text));
     let (lib, two) = (dir.path().join("src/lib.rs"), dir.path().join("src/two.in"));
@@ -418,8 +418,8 @@ fn what_cannot_be_seen_is_the_whole_crate() {
         (known, "reachable"),
         (Function { generic: true, ..known }, "crate"),
         (Function { line: 2, ..known }, "crate"),
-        (Function { line: 3, ..known }, "crate"),
-        (Function { line: 4, name: "r#f", ..known }, "reachable"),
+        (Function { line: 3, name: "r#f", ..known }, "reachable"),
+        (Function { line: 4, ..known }, "crate"),
         (Function { name: "g", ..known }, "crate"),
         (Function { file: None, ..known }, "crate"),
         (Function { file: Some(&two), ..known }, "crate"),
@@ -438,4 +438,15 @@ fn a_file_is_known_by_another_way_to_it() {
     let file = dir.path().join("other/lib.rs");
     let function = Function { file: Some(&file), line: 1, name: "f", tokens: "", generic: false };
     assert_eq!(Build::default().session(dir.path()).reachable(function).report.level, "reachable");
+}
+
+#[test]
+fn the_name_of_a_file_that_a_macro_reads_counts() {
+    let text = "//- src/lib.rs\n#[derive(Embed)] #[folder = \"web\"] struct Web;\n#[fleche] fn f() -> Web { Web }\n//- web/a.css\nb\n";
+    let key = |text: &str| {
+        let dir = tempfile::tempdir().expect("a directory");
+        common::write(dir.path(), &common::files(text));
+        common::reach(dir.path(), &Build::default()).digest
+    };
+    assert_ne!(key(text), key(&text.replace("web/a.css", "web/b.css")));
 }
