@@ -213,8 +213,10 @@ fn a_test_build_has_keys_of_its_own(project: &Project, before: &Told) {
     assert_ne!(told.keys["small::f"], before.keys["small::f"]);
     assert_eq!((told.results["small"].as_str(), before.results["small"].as_str()), ("98", "93"));
     // What only the compiler knows counts by its value.
-    let unchecked = "profile.dev.package.small.debug-assertions=false";
-    let arguments = ["test", "-p", "small", "--config", unchecked, "--", "--nocapture"];
+    // The compiler's arguments name overflow checks only where they differ from assertions.
+    let with =
+        ["debug-assertions", "overflow-checks"].map(|on| format!("profile.dev.package.small.{on}=false"));
+    let arguments = ["test", "-p", "small", "--config", &with[0], "--config", &with[1], "--", "--nocapture"];
     let unchecked = Told::read(&project.cargo(&arguments, &[]));
     assert_ne!(unchecked.keys["small::f"], told.keys["small::f"]);
 }
