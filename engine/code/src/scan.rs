@@ -577,3 +577,19 @@ pub(crate) fn options_in(tokens: &Tokens, range: Range<usize>, found: &mut BTree
         }
     }
 }
+
+/// The options that a function's own tokens name.
+pub(crate) fn named_options(tokens: &str) -> BTreeSet<String> {
+    let tokens = Tokens::lex(tokens);
+    let mut found = BTreeSet::new();
+    for at in 0..tokens.len() {
+        if tokens.is(at, "cfg_select") && tokens.is(at + 1, "!") {
+            found.insert("*".to_owned());
+        }
+        if tokens.is(at, "cfg") || tokens.is(at, "cfg_attr") {
+            let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
+            options_in(&tokens, open..tokens.after(open), &mut found);
+        }
+    }
+    found
+}

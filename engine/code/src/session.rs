@@ -16,7 +16,7 @@ use crate::lock::Lock;
 use crate::names::Name;
 use crate::package::Package;
 use crate::report::{Part, Report};
-use crate::scan::options_in;
+use crate::scan::named_options;
 use crate::sources::{Sources, files_below, tidy};
 use crate::spelt;
 use crate::whole;
@@ -554,22 +554,6 @@ fn names_output(world: &World, krate: CrateId) -> bool {
         .iter()
         .filter(of_crate)
         .any(|File { lexed, .. }| (0..lexed.tokens.len()).any(|at| lexed.tokens.text(at) == "\"OUT_DIR\""))
-}
-
-/// The options that a function's own tokens name.
-fn named_options(tokens: &str) -> BTreeSet<String> {
-    let tokens = Tokens::lex(tokens);
-    let mut found = BTreeSet::new();
-    for at in 0..tokens.len() {
-        if tokens.is(at, "cfg_select") && tokens.is(at + 1, "!") {
-            found.insert("*".to_owned());
-        }
-        if tokens.is(at, "cfg") || tokens.is(at, "cfg_attr") {
-            let open = if tokens.is(at + 1, "!") { at + 2 } else { at + 1 };
-            options_in(&tokens, open..tokens.after(open), &mut found);
-        }
-    }
-    found
 }
 
 /// Whether something of one path may stand in what has the other.
