@@ -488,7 +488,7 @@ fn recall(place: &Place, of: CallId, definition: &Definition, identity: &Identit
     let frame = Frame::new(Purpose::Verify, place.cache.clone(), place.revision.clone());
     let cycles = CYCLES.load(Ordering::Relaxed);
     thread::with(|thread| thread.failures.take_panicked());
-    let called = apart(frame, || catch_unwind(AssertUnwindSafe(|| call(&mut Arguments::new(&kept)))));
+    let called = apart(frame, || catch_unwind(AssertUnwindSafe(|| call(Some(&mut Arguments::new(&kept))))));
     // To be cancelled is no failure of the call.
     cancel::point();
     // Restored arguments are not trusted: what failed is that call only if it says so itself. And where a cycle was met

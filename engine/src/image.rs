@@ -340,7 +340,6 @@ mod tests {
         full_name: || "p::m::number",
         fingerprint: Some(|| TypeFingerprint(1)),
         recall: None,
-        restores: || false,
     };
 
     fn byte(byte: u8) -> [u8; 32] {

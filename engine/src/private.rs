@@ -15,10 +15,7 @@ pub use crate::call::{Lookup, Miss};
 pub use crate::fanout::set_spare_threads;
 pub use crate::fingerprint::{Describe, Fingerprint};
 pub use crate::registry::{Definition, Registered};
-pub use crate::restore::{
-    Arguments, Probe, RestoreNoReferent, RestoreNoValue, RestoreOwned, RestoreReferent, RestoreValue,
-    Unrestorable,
-};
+pub use crate::restore::{Arguments, Probe, RestoreNoReferent, RestoreNoValue, RestoreOwned, Unrestorable, Way};
 pub use crate::value::{Outcome, Value};
 
 use crate::buffer::Buffer;

@@ -38,10 +38,9 @@ pub struct Definition {
     pub full_name: fn() -> &'static str,
     /// The fingerprint of the result's type; `None` for a generic function.
     pub fingerprint: Option<fn() -> TypeFingerprint>,
-    /// Restores the arguments, calls the function, drops the result. `None` where that cannot be done.
-    pub recall: Option<fn(&mut Arguments<'_>) -> Option<()>>,
-    /// Whether the types of all arguments let them be restored.
-    pub restores: fn() -> bool,
+    /// Restores the arguments, calls the function, drops the result. `None`, for the function or from it, where that cannot
+    /// be done. Without arguments it only tells whether their types let them be restored.
+    pub recall: Option<fn(Option<&mut Arguments<'_>>) -> Option<()>>,
 }
 
 impl Definition {
@@ -53,7 +52,7 @@ impl Definition {
 
     /// Whether a call can be made again from what is kept of its arguments.
     pub(crate) fn can_be_made_again(&self) -> bool {
-        self.recall.is_some() && (self.restores)()
+        self.recall.is_some_and(|recall| recall(None).is_some())
     }
 
     /// What the digest of the function's code covers.

@@ -43,11 +43,15 @@ pub(crate) fn show(kept: &[u8]) -> String {
     }
 }
 
+/// How an argument of a type is restored: the next of the kept ones.
+pub type Way<T> = fn(&mut Arguments<'_>) -> Option<T>;
+
 /// Finds out, while the generated code is compiled, whether and how a parameter's type can be restored.
 ///
-/// Method look-up prefers the receiver with most references, so the traits below are tried from the most to the
-/// least able one (known as autoref specialisation). A type that nothing fits makes its calls impossible to
-/// restore, not impossible to cache.
+/// A method of the type itself is preferred to a trait's, and a trait's to one whose receiver has more references, unless
+/// its bounds do not hold; so `value` and `referent` are the ablest that the type has (known as autoref specialisation). It is
+/// asked once for each parameter of each function: each trait in scope costs the user's build. A type that nothing fits
+/// makes its calls impossible to restore, not impossible to cache.
 #[derive(Debug)]
 pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 
@@ -59,90 +63,49 @@ impl<T: ?Sized> Probe<T> {
     }
 }
 
-/// For parameters by value whose type deserialises.
-pub trait RestoreValue<T> {
-    /// The next argument.
-    fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T>;
-
-    /// Whether there can be one.
-    fn restores(&self) -> bool {
-        true
+impl<T: DeserializeOwned> Probe<T> {
+    /// For parameters by value whose type deserialises.
+    pub fn value(&self) -> Option<Way<T>> {
+        Some(|arguments| arguments.next())
     }
-}
 
-impl<T: DeserializeOwned> RestoreValue<T> for &Probe<T> {
-    fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T> {
-        arguments.next()
+    /// For `&T` where `T` deserialises.
+    pub fn referent(&self) -> Option<Way<T>> {
+        Some(|arguments| arguments.next())
     }
 }
 
 /// For all other parameters by value.
 pub trait RestoreNoValue<T> {
-    /// Nothing.
-    fn restore(&self, arguments: &mut Arguments<'_>) -> Option<T>;
-
-    /// No.
-    fn restores(&self) -> bool {
-        false
-    }
-}
-
-impl<T> RestoreNoValue<T> for Probe<T> {
-    fn restore(&self, _: &mut Arguments<'_>) -> Option<T> {
+    /// There is no way.
+    fn value(&self) -> Option<Way<T>> {
         None
     }
 }
 
-/// For `&T` where `T` deserialises.
-pub trait RestoreReferent<T> {
-    /// The next argument.
-    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T>;
+impl<T> RestoreNoValue<T> for Probe<T> {}
 
-    /// Whether there can be one.
-    fn restores_ref(&self) -> bool {
-        true
-    }
-}
-
-impl<T: DeserializeOwned> RestoreReferent<T> for &&Probe<T> {
-    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T> {
-        arguments.next()
-    }
-}
-
-/// For `&T` where `T` has an owned form that deserialises: `&str`, `&[T]`, `&Path`.
+/// For `&str`, `&[T]`, `&Path`.
 pub trait RestoreOwned<T: ToOwned + ?Sized> {
-    /// The next argument, owned.
-    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T::Owned>;
-
-    /// Whether there can be one.
-    fn restores_ref(&self) -> bool {
-        true
-    }
+    /// The argument comes back owned.
+    fn referent(&self) -> Option<Way<T::Owned>>;
 }
 
-impl<T: ToOwned<Owned: DeserializeOwned> + ?Sized> RestoreOwned<T> for &Probe<T> {
-    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<T::Owned> {
-        arguments.next()
+impl<T: ToOwned<Owned: DeserializeOwned> + ?Sized> RestoreOwned<T> for Probe<T> {
+    fn referent(&self) -> Option<Way<T::Owned>> {
+        Some(|arguments| arguments.next())
     }
 }
 
 /// For all other `&T`.
 pub trait RestoreNoReferent<T: ?Sized> {
-    /// Nothing.
-    fn restore_ref(&self, arguments: &mut Arguments<'_>) -> Option<Unrestorable<T>>;
-
-    /// No.
-    fn restores_ref(&self) -> bool {
-        false
-    }
-}
-
-impl<T: ?Sized> RestoreNoReferent<T> for Probe<T> {
-    fn restore_ref(&self, _: &mut Arguments<'_>) -> Option<Unrestorable<T>> {
+    /// There is no way.
+    fn referent(&self) -> Option<Way<Unrestorable<T>>> {
         None
     }
 }
+
+impl<T: ?Sized> RestoreNoReferent<T> for &Probe<T> {}
 
 /// Stands for an argument that cannot be restored; there is no value of it.
 #[derive(Debug)]
@@ -171,18 +134,16 @@ mod tests {
         let kept =
             [keep("a/b").unwrap(), keep(&vec![1_u8, 2]).unwrap(), keep(&7_i64).unwrap(), keep("x").unwrap()];
         let mut arguments = Arguments::new(&kept);
-        let path = (&&&Probe::<Path>::new()).restore_ref(&mut arguments).unwrap();
+        let path = (&Probe::<Path>::new()).referent().unwrap()(&mut arguments).unwrap();
         assert_eq!(Borrow::<Path>::borrow(&path), Path::new("a/b"));
-        let list = (&&&Probe::<[u8]>::new()).restore_ref(&mut arguments).unwrap();
+        let list = (&Probe::<[u8]>::new()).referent().unwrap()(&mut arguments).unwrap();
         assert_eq!(Borrow::<[u8]>::borrow(&list), [1, 2]);
-        let number = (&&&Probe::<i64>::new()).restore_ref(&mut arguments).unwrap();
-        assert_eq!(Borrow::<i64>::borrow(&number), &7);
-        assert_eq!((&&Probe::<String>::new()).restore(&mut arguments).as_deref(), Some("x"));
-        assert!((&&Probe::<Opaque>::new()).restore(&mut arguments).is_none());
-        assert!((&&&Probe::<Opaque>::new()).restore_ref(&mut arguments).is_none());
-        assert!((&&&Probe::<Path>::new()).restores_ref() && (&&&Probe::<i64>::new()).restores_ref());
-        assert!(!(&&&Probe::<Opaque>::new()).restores_ref());
-        assert!((&&Probe::<String>::new()).restores() && !(&&Probe::<Opaque>::new()).restores());
+        // Not what it would be cloned to.
+        let number: i64 = (&Probe::<i64>::new()).referent().unwrap()(&mut arguments).unwrap();
+        assert_eq!(number, 7);
+        assert_eq!(Probe::<String>::new().value().unwrap()(&mut arguments).as_deref(), Some("x"));
+        assert!(Probe::<Opaque>::new().value().is_none());
+        assert!((&Probe::<Opaque>::new()).referent().is_none());
     }
 
     #[test]

@@ -261,11 +261,13 @@ impl<'a> Expansion<'a> {
         let run_view =
             if self.can_be_handed_on() { quote!(run_view_or_take) } else { quote!(run_view_or_unwind) };
         let answer_view = self.answer(&quote!(lookup_view), &run_view);
+        // Inline, so that only what a program calls of them is compiled to machine code, where it is called.
         let helper =
             |name: &str, output: TokenStream, about: String, begin: &TokenStream, last: TokenStream| {
                 let head = self.head_returning(&format_ident!("{name}"), &output);
                 quote! {
                     #[doc = #about]
+                    #[inline]
                     #[allow(dead_code, clippy::all, clippy::pedantic)]
                     #head { #begin #last }
                 }
@@ -338,6 +340,7 @@ impl<'a> Expansion<'a> {
                 #(#functions)*
 
                 #[doc = #code_about]
+                #[inline]
                 #[allow(dead_code, clippy::all, clippy::pedantic)]
                 #visibility fn code() -> #fleche::Code {
                     Self::DEFINITION.covered()
@@ -364,7 +367,7 @@ impl<'a> Expansion<'a> {
                 quote!(::core::option::Option::Some(|| #fingerprint())),
             )
         };
-        let (recall, restores) = self.recall();
+        let recall = self.recall();
         let key::Code { value: code, binary, covers, .. } = code;
         let line = if proc_macro::is_available() { name.span().unwrap().line() } else { 0 };
         let line = u32::try_from(line).unwrap_or(0);
@@ -388,7 +391,6 @@ impl<'a> Expansion<'a> {
                 full_name: #full_name,
                 fingerprint: #fingerprint,
                 recall: #recall,
-                restores: #restores,
             };
         }
     }
@@ -398,31 +400,27 @@ impl<'a> Expansion<'a> {
         !self.function.is_generic() && !lends(&self.function.result)
     }
 
-    /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers; and
-    /// tells whether the arguments can be restored.
-    fn recall(&self) -> (TokenStream, TokenStream) {
+    /// Restores the arguments and calls the function, for calls that must be brought up to date before their callers;
+    /// without arguments it tells whether they can be restored.
+    fn recall(&self) -> TokenStream {
         let complete = self.counted().count() == self.function.parameters.len();
         let borrows = self.function.parameters.iter().any(|parameter| borrows_inside(&parameter.ty));
         if self.function.is_generic() || !complete || borrows || !self.function.takes_any_lifetime() {
-            return (quote!(::core::option::Option::None), quote!(|| false));
+            return quote!(::core::option::Option::None);
         }
         let (private, name) = (&self.private, &self.function.name);
         let arguments = Ident::new("__fleche_arguments", Span::mixed_site());
-        let mut restore = Vec::new();
-        let mut pass = Vec::new();
-        let mut restores = Vec::new();
+        let (mut ways, mut restore, mut pass) = (Vec::new(), Vec::new(), Vec::new());
         for (index, parameter) in self.function.parameters.iter().enumerate() {
             let local = format_ident!("__fleche_argument_{index}", span = Span::mixed_site());
+            restore.push(quote!(let #local = #local(#arguments)?;));
             if let Some(referent) = referent(&parameter.ty) {
                 let ty = without_lifetimes(referent);
-                restore
-                    .push(quote!(let #local = (&&&#private::Probe::<#ty>::new()).restore_ref(#arguments)?;));
-                restores.push(quote!((&&&#private::Probe::<#ty>::new()).restores_ref()));
+                ways.push(quote!(let #local = (&#private::Probe::<#ty>::new()).referent()?;));
                 pass.push(quote!(::core::borrow::Borrow::<#ty>::borrow(&#local)));
             } else {
                 let ty = without_lifetimes(&parameter.ty);
-                restore.push(quote!(let #local = (&&#private::Probe::<#ty>::new()).restore(#arguments)?;));
-                restores.push(quote!((&&#private::Probe::<#ty>::new()).restores()));
+                ways.push(quote!(let #local = #private::Probe::<#ty>::new().value()?;));
                 pass.push(quote!(#local));
             }
         }
@@ -436,29 +434,25 @@ impl<'a> Expansion<'a> {
             quote! {
                 #[allow(unused_imports)]
                 use #private::{RestoreNoReferent as _, RestoreNoValue as _, RestoreOwned as _};
-                #[allow(unused_imports)]
-                use #private::{RestoreReferent as _, RestoreValue as _};
             }
         });
-        let recall = quote! {
+        quote! {
             ::core::option::Option::Some({
-                fn recall(#used: &mut #private::Arguments<'_>) -> ::core::option::Option<()> {
+                fn recall(
+                    #arguments: ::core::option::Option<&mut #private::Arguments<'_>>,
+                ) -> ::core::option::Option<()> {
                     #traits
-                    #(#restore)*
-                    let __fleche_outcome = #name(#(#pass),*);
-                    #outcome
+                    #(#ways)*
+                    if let ::core::option::Option::Some(#used) = #arguments {
+                        #(#restore)*
+                        let __fleche_outcome = #name(#(#pass),*);
+                        #outcome
+                    }
                     ::core::option::Option::Some(())
                 }
                 recall
             })
-        };
-        let restores = quote! {
-            || {
-                #traits
-                true #(&& #restores)*
-            }
-        };
-        (recall, restores)
+        }
     }
 
     fn registration(&self) -> TokenStream {

@@ -95,7 +95,7 @@ pub(super) fn start_over<O: Outcome>(
         marks::catch_up();
         let attempt = Attempt::begin();
         thread::with(|thread| thread.failures.take_panicked());
-        let made = catch_unwind(AssertUnwindSafe(|| recall(&mut restore::Arguments::new(&arguments))));
+        let made = catch_unwind(AssertUnwindSafe(|| recall(Some(&mut restore::Arguments::new(&arguments)))));
         let (last, panicked) =
             thread::with(|thread| (thread.failures.take_last(), thread.failures.take_panicked()));
         if attempt.revision.is_broken() && again < MOST_RESTARTS {

@@ -44,7 +44,7 @@ fn a_function_gets_helpers_and_is_registered() {
     assert!(all.contains(
         "fn uncached (path : & Path , mut n : u32) -> io :: Result < Counts > { body (path , n) }"
     ));
-    assert!(all.contains("restore_ref"), "{all}");
+    assert!(all.contains("referent ()"), "{all}");
     assert!(all.contains("inventory :: submit !"), "{all}");
     assert!(all.contains("version : \"1\""), "{all}");
 }
