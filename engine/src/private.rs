@@ -15,7 +15,9 @@ pub use crate::call::{Lookup, Miss};
 pub use crate::fanout::set_spare_threads;
 pub use crate::fingerprint::{Describe, Fingerprint};
 pub use crate::registry::{Definition, Registered};
-pub use crate::restore::{Arguments, Probe, RestoreNoReferent, RestoreNoValue, RestoreOwned, Unrestorable, Way};
+pub use crate::restore::{
+    Arguments, Probe, RestoreNoReferent, RestoreNoValue, RestoreOwned, Unrestorable, Way,
+};
 pub use crate::value::{Outcome, Value};
 
 use crate::buffer::Buffer;
@@ -130,8 +132,9 @@ impl Call {
     }
 
     /// Makes it a rerun.
-    pub fn force(&mut self) {
+    pub fn forced(mut self) -> Self {
         self.mode = Mode::Rerun;
+        self
     }
 
     /// The call, named.

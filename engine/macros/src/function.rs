@@ -166,7 +166,7 @@ impl<'a> Expansion<'a> {
         let Attributes { everywhere, outside, .. } = &self.attributes;
         let name = &self.function.name;
         let head = self.head(name);
-        let begin = self.begin(false);
+        let begin = self.begin();
         let run = if self.can_be_handed_on() { quote!(run_or_take) } else { quote!(run_or_unwind) };
         let answer = self.answer(&quote!(lookup), &run);
         quote! {
@@ -193,27 +193,45 @@ impl<'a> Expansion<'a> {
     }
 
     /// Makes the call and digests its arguments.
-    fn begin(&self, rerun: bool) -> TokenStream {
+    fn begin(&self) -> TokenStream {
+        let parameters = self.counted().map(|Parameter { name, ty, .. }| (quote!(&#name), ty.span()));
+        let (made, unused) = (self.made(parameters), self.unused());
+        quote!(#made #unused)
+    }
+
+    /// The same by a function that the helpers share, so that their arguments are looked at once while they are compiled. Who
+    /// calls the function itself has its call made in place.
+    fn begin_shared(&self) -> TokenStream {
+        let (helpers, call, turbofish) = (&self.helpers, &self.call, self.function.turbofish());
+        let (arguments, unused) = (self.counted().map(|parameter| &parameter.name), self.unused());
+        quote! {
+            let #call = #helpers::begin #turbofish (#(&#arguments),*);
+            #unused
+        }
+    }
+
+    fn made(&self, arguments: impl Iterator<Item = (TokenStream, Span)>) -> TokenStream {
         let (private, helpers, call) = (&self.private, &self.helpers, &self.call);
         let (name, turbofish) = (&self.function.name, self.function.turbofish());
-        let arguments = self.counted().map(|Parameter { name, ty, .. }| {
-            let argument = Ident::new("argument", ty.span());
-            quote_spanned!(ty.span().resolved_at(Span::mixed_site())=> #call.#argument(&#name);)
+        let arguments = arguments.map(|(value, span)| {
+            let argument = Ident::new("argument", span);
+            quote_spanned!(span.resolved_at(Span::mixed_site())=> #call.#argument(#value);)
         });
-        let force = rerun.then(|| quote!(#call.force();));
-        // So that no helper has an unused parameter.
-        let unused = self.function.parameters.iter().filter(|parameter| self.is_ignored(parameter));
-        let unused = unused.map(|Parameter { name, .. }| quote!(let _ = &#name;));
-        let mutable = (rerun || self.counted().next().is_some()).then(|| quote!(mut));
+        let mutable = self.counted().next().is_some().then(|| quote!(mut));
         quote! {
             let #mutable #call = #private::Call::new(
                 &#helpers::DEFINITION,
                 ::core::any::type_name_of_val(&#name #turbofish),
             );
             #(#arguments)*
-            #(#unused)*
-            #force
         }
+    }
+
+    /// So that no helper has an unused parameter.
+    fn unused(&self) -> TokenStream {
+        let unused = self.function.parameters.iter().filter(|parameter| self.is_ignored(parameter));
+        let unused = unused.map(|Parameter { name, .. }| quote!(let _ = &#name;));
+        quote!(#(#unused)*)
     }
 
     /// Looks the call up, or runs it.
@@ -254,7 +272,10 @@ impl<'a> Expansion<'a> {
         let about = |text: &str| format!("{text} [`{name}`].");
 
         let definition = self.definition(code);
-        let (begin, begin_rerun) = (self.begin(false), self.begin(true));
+        let begin = self.begin_shared();
+        let begin_rerun = quote!(#begin let #call = #call.forced(););
+        let made = self.made(self.counted().map(|Parameter { name, ty, .. }| (quote!(#name), ty.span())));
+        let borrowed = self.counted().map(|Parameter { name, ty, .. }| quote!(#name: &#ty));
         // Forced, it takes no failure that was made before; but one that starting over came to is its own.
         let run = if self.can_be_handed_on() { quote!(run_or_take) } else { quote!(run) };
         let answer = self.answer(&quote!(lookup), &run);
@@ -337,6 +358,13 @@ impl<'a> Expansion<'a> {
                 #(#inside)*
                 #visibility fn uncached #generics (#(#typed),*) #output #bounds #body
 
+                #[inline]
+                #[allow(dead_code, clippy::all, clippy::pedantic)]
+                fn begin #generics (#(#borrowed),*) -> #private::Call #bounds {
+                    #made
+                    #call
+                }
+
                 #(#functions)*
 
                 #[doc = #code_about]
@@ -371,9 +399,14 @@ impl<'a> Expansion<'a> {
         let key::Code { value: code, binary, covers, .. } = code;
         let line = if proc_macro::is_available() { name.span().unwrap().line() } else { 0 };
         let line = u32::try_from(line).unwrap_or(0);
+        // What edits elsewhere change stands apart, so that the compiler need not look at all else again.
         quote! {
             #[doc(hidden)]
             #[allow(dead_code, unexpected_cfgs, clippy::all, clippy::pedantic)]
+            const CODE: (::core::option::Option<[u8; 32]>, &str, u32) = (#code, #covers, #line);
+
+            #[doc(hidden)]
+            #[allow(dead_code, clippy::all, clippy::pedantic)]
             #visibility const DEFINITION: #private::Definition = #private::Definition {
                 name: #shown,
                 package: match ::core::option_env!("CARGO_PKG_NAME") {
@@ -382,12 +415,12 @@ impl<'a> Expansion<'a> {
                 },
                 module: ::core::module_path!(),
                 version: #version,
-                code: #code,
+                code: Self::CODE.0,
                 binary: #binary,
-                covers: #covers,
+                covers: Self::CODE.1,
                 parameters: &[#(#counted),*],
                 file: ::core::file!(),
-                line: #line,
+                line: Self::CODE.2,
                 full_name: #full_name,
                 fingerprint: #fingerprint,
                 recall: #recall,
