@@ -31,7 +31,11 @@ pub(crate) fn record(cache: &Cache, definition: &'static Definition, meta: &mut 
     let short = short(&code);
     let address = std::ptr::from_ref(definition).addr();
     if KNOWN.lock().insert((cache.number(), address)) {
-        cache.ask(|store| store.put_note(CODE_NOTE, &key(&short), definition.covers.as_bytes()));
+        let key = key(&short);
+        cache.ask(|store| match store.note(CODE_NOTE, &key)? {
+            Some(_) => Ok(()),
+            None => store.put_note(CODE_NOTE, &key, definition.listing().as_bytes()),
+        });
     }
     meta.push((CODE.to_owned(), short));
     if !definition.version.is_empty() {

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 pub use crate::call::{Lookup, Miss};
 pub use crate::fanout::set_spare_threads;
 pub use crate::fingerprint::{Describe, Fingerprint};
-pub use crate::registry::{Definition, Registered};
+pub use crate::registry::{Definition, Registered, SharedList};
 pub use crate::restore::{
     Arguments, Probe, RestoreNoReferent, RestoreNoValue, RestoreOwned, Unrestorable, Way,
 };
@@ -132,6 +132,7 @@ impl Call {
     }
 
     /// Makes it a rerun.
+    #[must_use]
     pub fn forced(mut self) -> Self {
         self.mode = Mode::Rerun;
         self

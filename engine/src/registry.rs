@@ -11,6 +11,9 @@ use smallvec::SmallVec;
 
 use crate::restore::Arguments;
 
+/// Calls a function with the arguments; none stand for the question whether it can.
+pub(crate) type Recall = fn(Option<&mut Arguments<'_>>) -> Option<()>;
+
 /// What `#[fleche]` says of a function, fixed when it is compiled.
 #[derive(Debug)]
 pub struct Definition {
@@ -26,7 +29,8 @@ pub struct Definition {
     pub code: Option<[u8; 32]>,
     /// Whether the running executable is part of the key too (`hash_code = "binary"`).
     pub binary: bool,
-    /// What the digest covers, as text; [`Definition::covered`] reads it.
+    /// What the digest covers, as text, without the parts that other functions have in common with it;
+    /// [`Definition::covered`] reads both.
     pub covers: &'static str,
     /// The names of the parameters that count.
     pub parameters: &'static [&'static str],
@@ -40,7 +44,7 @@ pub struct Definition {
     pub fingerprint: Option<fn() -> TypeFingerprint>,
     /// Restores the arguments, calls the function, drops the result. `None`, for the function or from it, where that cannot
     /// be done. Without arguments it only tells whether their types let them be restored.
-    pub recall: Option<fn(Option<&mut Arguments<'_>>) -> Option<()>>,
+    pub recall: Option<Recall>,
 }
 
 impl Definition {
@@ -57,9 +61,26 @@ impl Definition {
 
     /// What the digest of the function's code covers.
     pub fn covered(&self) -> Code {
-        Code::decode(self.covers)
+        Code::decode(&self.listing())
+    }
+
+    /// The same as text, without anything left out.
+    pub(crate) fn listing(&self) -> String {
+        let known =
+            |id: &str| inventory::iter::<SharedList>().find(|list| list.id == id).map(|list| list.text);
+        Code::expand(self.covers, known)
     }
 }
+
+/// A part of what digests cover that several functions have in common, which `#[fleche]` submits once.
+pub struct SharedList {
+    /// The start of its digest, by which [`Definition::covers`] refers to it.
+    pub id: &'static str,
+    /// Its lines.
+    pub text: &'static str,
+}
+
+inventory::collect!(SharedList);
 
 /// The digest of the running program, read once.
 fn executable() -> Option<CodeDigest> {

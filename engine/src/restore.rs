@@ -21,10 +21,10 @@ impl<'a> Arguments<'a> {
     pub(crate) fn new(kept: &'a [Vec<u8>]) -> Self {
         Self { rest: kept.iter() }
     }
+}
 
-    fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
-        rmp_serde::from_slice(self.rest.next()?).ok()
-    }
+fn next<T: DeserializeOwned>(arguments: &mut Arguments<'_>) -> Option<T> {
+    rmp_serde::from_slice(arguments.rest.next()?).ok()
 }
 
 /// An argument as bytes: self-describing, so that every serde type comes back and people can be shown it.
@@ -66,12 +66,12 @@ impl<T: ?Sized> Probe<T> {
 impl<T: DeserializeOwned> Probe<T> {
     /// For parameters by value whose type deserialises.
     pub fn value(&self) -> Option<Way<T>> {
-        Some(|arguments| arguments.next())
+        Some(next)
     }
 
     /// For `&T` where `T` deserialises.
     pub fn referent(&self) -> Option<Way<T>> {
-        Some(|arguments| arguments.next())
+        Some(next)
     }
 }
 
@@ -93,7 +93,7 @@ pub trait RestoreOwned<T: ToOwned + ?Sized> {
 
 impl<T: ToOwned<Owned: DeserializeOwned> + ?Sized> RestoreOwned<T> for Probe<T> {
     fn referent(&self) -> Option<Way<T::Owned>> {
-        Some(|arguments| arguments.next())
+        Some(next)
     }
 }
 

@@ -51,7 +51,7 @@ fn row(directory: &Path) -> Option<String> {
         let mut session = Session::new(Some(directory), None, invocation.clone());
         for (file, line, name) in functions.iter().step_by((functions.len() / count).max(1)).take(count) {
             let function = Function { file: Some(file), line: *line, name, tokens: "", generic: false };
-            bytes += session.reachable(function).report.encode().len();
+            bytes += session.reachable(function).encode().0.len();
         }
         times.push(now().saturating_sub(start).as_millis().to_string());
     }

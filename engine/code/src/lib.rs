@@ -49,6 +49,8 @@ pub mod scope;
 #[cfg(feature = "analysis")]
 pub mod session;
 #[cfg(feature = "analysis")]
+pub mod shared;
+#[cfg(feature = "analysis")]
 pub mod sources;
 #[cfg(feature = "analysis")]
 mod spelt;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::closure::{Analysis, Closure};
 use crate::facts::{Sum, short};
 use crate::report::{Covered, MOST, Part, Report};
+use crate::shared::{CommonList, Together};
 use crate::sources::tidy;
 use crate::walk::Walked;
 use crate::whole;
@@ -36,13 +37,13 @@ struct Item {
 /// The nodes of a walk that closures are copies of.
 #[derive(Debug)]
 struct Common {
-    /// In the order in which they are listed.
+    /// Those that are listed, in that order.
     nodes: Vec<NodeId>,
     sum: Sum,
     /// How many tokens of the crate that is compiled they have.
     size: usize,
-    /// What is not listed, told of by files.
-    rest: Vec<Part>,
+    /// The list.
+    listed: Arc<CommonList>,
 }
 
 /// What a closure covers.
@@ -51,11 +52,13 @@ pub(crate) struct Items {
     pub(crate) digest: blake3::Hash,
     /// A list of them, as far as it lists them one by one.
     pub(crate) report: Report,
+    /// What other functions' lists have too and that one leaves out.
+    pub(crate) together: Option<Together>,
 }
 
 impl Listed {
     /// Lists a closure's items and hashes all of them. `all`: every one is listed, in the order of their places; else what
-    /// it has in common with others comes behind its own, and of both at most so many.
+    /// it has in common with others is a list apart, and of both there are at most so many.
     pub(crate) fn report(
         &mut self,
         analysis: &mut Analysis,
@@ -84,38 +87,33 @@ impl Listed {
             sum.remove(&self.item(world, hidden).sum);
         }
 
-        let most = if all { usize::MAX } else { MOST };
-        let (mut nodes, mut rest) = (vec![root], Vec::new());
+        let (mut nodes, mut files) = (vec![root], Vec::new());
         if all {
-            nodes.extend(
-                self.sorted(world, closure.nodes().into_iter().filter(|node| *node != root).collect()),
-            );
+            let all = closure.nodes().into_iter().filter(|node| *node != root).collect();
+            nodes.extend(self.sorted(world, all));
         } else {
             let own = self.sorted(world, own);
-            nodes.extend(own.iter().take(most - 1));
-            rest = self.by_files(world, own.get(most - 1..).unwrap_or(&[]));
-            if let Some(common) = &common {
-                let apart = |node: &&NodeId| **node != root && Some(**node) != closure.hidden;
-                nodes.extend(common.nodes.iter().take(most).filter(apart));
-                rest.extend(common.rest.iter().cloned());
-            }
+            nodes.extend(own.iter().take(MOST - 1));
+            files = self.by_files(world, own.get(MOST - 1..).unwrap_or(&[]));
         }
+        let common = common.filter(|_| !all);
+        let shared = common.as_ref().map_or(&[][..], |common| &common.nodes);
         let mut places: Vec<Option<usize>> = vec![None; world.nodes.len()];
-        for (at, node) in nodes.iter().enumerate() {
-            places[*node] = Some(at);
+        for (at, node) in nodes.iter().chain(shared).enumerate() {
+            places[*node].get_or_insert(at);
         }
-        let mut items = Vec::with_capacity(nodes.len());
-        for &node in &nodes {
-            let item = self.item(world, node);
-            items.push(Covered {
-                name: item.label.clone(),
-                file: self.files[world.nodes[node].file].1.clone(),
-                line: item.line,
-                digest: item.digest,
-                tokens: item.size,
-                from: closure.from(node).and_then(|from| places[from]),
+        let place = |node: NodeId| closure.from(node).and_then(|from| places[from]);
+        let items = nodes.iter().map(|node| self.covered(world, *node, place(*node))).collect();
+        let together = common.as_ref().map(|common| {
+            // The list has them as they were reached without the function's own items.
+            let listed = common.nodes.iter().zip(&common.listed.items).zip(nodes.len()..);
+            let otherwise = listed.filter_map(|((node, listed), at)| {
+                let known = listed.from.map_or(0, |from| from + nodes.len());
+                let from = place(*node).unwrap_or(at);
+                (from != known).then_some((at, from))
             });
-        }
+            Together { list: common.listed.clone(), otherwise: otherwise.collect() }
+        });
 
         let whole =
             || (0..world.nodes.len()).filter(|node| real(world, *node)).map(|node| world.size(node)).sum();
@@ -126,12 +124,12 @@ impl Listed {
             level: "reachable".to_owned(),
             count: closure.count(),
             items,
-            files: rest,
+            files,
             share: u32::try_from(share).unwrap_or(1000),
             pulls: pulls.map(|(node, count)| (analysis.world.label(node), count)),
             ..Report::default()
         };
-        Items { digest: sum.digest(), report }
+        Items { digest: sum.digest(), report, together }
     }
 
     fn common(&mut self, world: &World, walked: &Arc<Walked>) -> Arc<Common> {
@@ -139,17 +137,36 @@ impl Listed {
         if let Some(known) = self.common.get(&address) {
             return known.clone();
         }
-        let nodes = self.sorted(world, walked.closure.nodes());
+        let mut nodes = self.sorted(world, walked.closure.nodes());
         let (mut sum, mut size) = (Sum::default(), 0);
         for &node in &nodes {
             let item = self.item(world, node);
             sum.add(&item.sum);
             size += if real(world, node) { item.size } else { 0 };
         }
-        let rest = self.by_files(world, nodes.get(MOST..).unwrap_or(&[]));
-        let common = Arc::new(Common { nodes, sum, size, rest });
+        let files = self.by_files(world, nodes.get(MOST..).unwrap_or(&[]));
+        nodes.truncate(MOST);
+        let places: HashMap<NodeId, usize> = nodes.iter().copied().zip(0..).collect();
+        // Out of sight if the other is not listed.
+        let place = |node, at| walked.closure.from(node).map(|from| places.get(&from).copied().unwrap_or(at));
+        let items = nodes.iter().zip(0..).map(|(node, at)| self.covered(world, *node, place(*node, at)));
+        let items = items.collect();
+        let listed = Arc::new(CommonList::new(items, &files));
+        let common = Arc::new(Common { nodes, sum, size, listed });
         self.common.insert(address, common.clone());
         common
+    }
+
+    fn covered(&mut self, world: &World, node: NodeId, from: Option<usize>) -> Covered {
+        let item = self.item(world, node);
+        Covered {
+            name: item.label.clone(),
+            file: self.files[world.nodes[node].file].1.clone(),
+            line: item.line,
+            digest: item.digest,
+            tokens: item.size,
+            from,
+        }
     }
 
     /// Nodes in the order of their files' names and their places there.

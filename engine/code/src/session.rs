@@ -17,6 +17,7 @@ use crate::names::Name;
 use crate::package::Package;
 use crate::report::{Part, Report};
 use crate::scan::named_options;
+use crate::shared::{Shared, Together};
 use crate::sources::{Sources, files_below, tidy};
 use crate::spelt;
 use crate::whole;
@@ -63,8 +64,30 @@ pub struct Reached {
     pub options: Vec<String>,
     /// Variables of the compiler's environment that count.
     pub environment: Vec<String>,
-    /// What is covered, and at which level.
+    /// What is covered, and at which level; of items, the function's own.
     pub report: Report,
+    /// What is covered and other functions cover too.
+    together: Option<Together>,
+}
+
+impl Reached {
+    /// What stands for itself.
+    fn of(digest: CodeDigest, options: Vec<String>, report: Report) -> Self {
+        Self { digest, options, environment: Vec::new(), report, together: None }
+    }
+
+    /// What is covered as text, and parts of it that it leaves out since other functions' texts have them too.
+    /// [`Report::expand`] puts them in again.
+    pub fn encode(&self) -> (String, Vec<Shared>) {
+        self.report.encode_apart(self.together.as_ref())
+    }
+
+    /// All of what is covered.
+    pub fn all(&self) -> Report {
+        let (text, shared) = self.encode();
+        let known = |id: &str| shared.iter().find(|shared| shared.id == id).map(|shared| &*shared.text);
+        Report::decode(&Report::expand(&text, known))
+    }
 }
 
 /// Everything that is known in one compiler process.
@@ -81,6 +104,7 @@ pub struct Session {
     sources: Sources,
     locks: BTreeMap<PathBuf, Option<Lock>>,
     told: BTreeSet<PathBuf>,
+    told_shared: BTreeSet<String>,
     /// The functions of the same tokens that were seen: their files and lines.
     twins: HashMap<blake3::Hash, Vec<(Option<PathBuf>, u32)>>,
     listing: Listed,
@@ -138,6 +162,7 @@ impl Session {
             sources: Sources::default(),
             locks: BTreeMap::new(),
             told: BTreeSet::new(),
+            told_shared: BTreeSet::new(),
             twins: HashMap::new(),
             listing: Listed::default(),
             led: Led::default(),
@@ -160,7 +185,7 @@ impl Session {
         let none = CodeDigest([0; 32]);
         let digest = other.map_or(none, |_| none.within(blake3::hash(self.root_name().as_bytes())));
         let report = Report { level: "nothing".to_owned(), ..Report::default() };
-        Reached { digest, options: Vec::new(), environment: Vec::new(), report }
+        Reached::of(digest, Vec::new(), report)
     }
 
     /// The root of the crate. Levels that look at files or tokens count it, since a package's library and a binary have the same
@@ -180,7 +205,7 @@ impl Session {
         let whole = *whole;
         let root = blake3::hash(self.root_name().as_bytes());
         let digest = CodeDigest::of_body(function.tokens).within(whole).within(root);
-        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report }
+        Reached::of(digest, self.options(&BTreeSet::new()).0, report)
     }
 
     /// The digest of a function's own tokens.
@@ -194,7 +219,7 @@ impl Session {
         values(&tokens, &mut hasher);
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let report = Report { level: "body".to_owned(), ..Report::default() };
-        Reached { digest, options, environment: Vec::new(), report }
+        Reached::of(digest, options, report)
     }
 
     /// What is known of the crate's items, which are read when this is asked first.
@@ -247,7 +272,7 @@ impl Session {
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let files = vec![Part { name, value }];
         let report = Report { level: "module".to_owned(), files, ..Report::default() };
-        Reached { digest, options: self.options(&BTreeSet::new()).0, environment: Vec::new(), report }
+        Reached::of(digest, self.options(&BTreeSet::new()).0, report)
     }
 
     /// The digest of a function and all that it reaches.
@@ -314,6 +339,12 @@ impl Session {
         all
     }
 
+    /// Those parts of lists that were not told of before.
+    pub fn fresh_parts(&mut self, mut parts: Vec<Shared>) -> Vec<Shared> {
+        parts.retain(|part| self.told_shared.insert(part.id.clone()));
+        parts
+    }
+
     /// The cached functions of the crate.
     pub fn functions(&mut self) -> Vec<Cached> {
         let Some(analysis) = self.analysis() else { return Vec::new() };
@@ -351,12 +382,14 @@ impl Session {
         let Cached { file, line, name, level, generic, .. } = cached;
         let function = Function { file: Some(file), line: *line, name, tokens: "", generic: *generic };
         self.all = true;
-        match level.as_str() {
+        let report = match level.as_str() {
             "reachable" => self.reachable(function).report,
             "module" => self.module(function).report,
             "crate" => self.whole(function).report,
             other => Report { level: other.to_owned(), ..Report::default() },
-        }
+        };
+        self.all = false;
+        report
     }
 
     fn lock(&mut self, package: &Package) -> Option<Lock> {
@@ -385,7 +418,8 @@ impl Session {
         closure: &Closure,
         function: Function<'_>,
     ) -> Reached {
-        let Items { mut report, digest: items } = self.listing.report(analysis, root, closure, self.all);
+        let Items { mut report, together, digest: items } =
+            self.listing.report(analysis, root, closure, self.all);
         let mut facts = Facts::default();
         for (from, digest) in self.led.digests(&analysis.foreign, closure) {
             let value = short(&digest);
@@ -428,7 +462,7 @@ impl Session {
         let digest = CodeDigest::of_body(function.tokens).within(hasher.finalize());
         let environment = variables.into_iter().collect();
         report.others = facts.parts();
-        Reached { digest, options, environment, report }
+        Reached { digest, options, environment, report, together }
     }
 
     /// What the package of a reached crate adds: its edition, what the lock says of what it links, how that was built.

@@ -2,13 +2,14 @@
 
 mod common;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use fleche_code::CodeDigest;
 use fleche_code::closure::Analysis;
 use fleche_code::compiler::Invocation;
 use fleche_code::items::ItemKind;
+use fleche_code::report::Covered;
 use fleche_code::session::{Cached, Function, Session};
 use fleche_code::world::World;
 
@@ -113,7 +114,27 @@ fn a_digest_does_not_depend_on_those_before_it() {
         assert_eq!(after_others.report.count, alone.report.count, "{}", cached.name);
         assert_eq!(after_others.report.others, alone.report.others, "{}", cached.name);
         assert_eq!(after_others.report.share, alone.report.share, "{}", cached.name);
-        let items = &after_others.report.items;
+        let all = reached(&mut shared, cached).all();
+        let items = &all.items;
+        // Each is listed with the item that it was reached from, as where all are.
+        let full = shared.covered(cached);
+        let from = |items: &[Covered]| -> BTreeMap<(String, u32), Option<(String, u32)>> {
+            let place = |item: &Covered| (item.name.clone(), item.line);
+            items.iter().map(|item| (place(item), item.from.map(|from| place(&items[from])))).collect()
+        };
+        let truth = from(&full.items);
+        let mut unknown = 0;
+        let listed = from(items);
+        for (item, from) in &listed {
+            if from.is_some() {
+                assert_eq!(from, &truth[item], "{}: {item:?}", cached.name);
+                continue;
+            }
+            unknown += 1;
+            let hidden = truth[item].as_ref().is_none_or(|from| !listed.contains_key(from));
+            assert!(hidden, "{}: {item:?}", cached.name);
+        }
+        assert!(unknown * 2 < items.len(), "{}: {unknown}", cached.name);
         let places: HashSet<(&str, u32)> = items.iter().map(|item| (item.name.as_str(), item.line)).collect();
         assert_eq!(places.len(), items.len(), "{}: one is listed twice", cached.name);
         digests.insert(after_others.digest.0);

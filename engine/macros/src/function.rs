@@ -140,7 +140,7 @@ impl<'a> Expansion<'a> {
             self.function.is_generic(),
             self.item,
         );
-        let tracked = &code.tracked;
+        let beside = &code.beside;
         let public = self.public();
         let helpers = self.helper_functions(&code);
         let registration = self.registration();
@@ -148,7 +148,7 @@ impl<'a> Expansion<'a> {
             #public
             #helpers
             #registration
-            #tracked
+            #beside
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use fleche_code::CodeDigest;
 use fleche_code::compiler::Invocation;
 use fleche_code::session::{Function, Session};
+use fleche_code::shared::Shared;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
@@ -17,10 +18,10 @@ pub(crate) struct Code {
     pub(crate) value: TokenStream,
     /// Whether the executable counts.
     pub(crate) binary: bool,
-    /// What the digest covers.
+    /// What the digest covers, but for parts that stand in `beside`, of this function or of one before it.
     pub(crate) covers: String,
-    /// Items that make cargo build again when something changes that was read for it.
-    pub(crate) tracked: TokenStream,
+    /// Items that make cargo build again when something changes that was read for it, and parts of lists.
+    pub(crate) beside: TokenStream,
 }
 
 /// What is known of the crate that is being compiled. A compiler process compiles one, but tools may do more.
@@ -37,36 +38,35 @@ pub(crate) fn code(
     if in_editor() {
         // Nothing of it runs, and reading a crate at each keystroke would be slow.
         let value = quote!(::core::option::Option::Some([0; 32]));
-        return Code { value, binary: false, covers: String::new(), tracked: TokenStream::new() };
+        return Code { value, binary: false, covers: String::new(), beside: TokenStream::new() };
     }
     let tokens = function.to_string();
     let (file, line) = place(name);
     let text = name.to_string();
     let function = Function { file: file.as_deref(), line, name: &text, tokens: &tokens, generic };
-    let (reached, twins, files) = with_session(|session| {
+    let (reached, covers, twins, parts, files) = with_session(|session| {
         let twins = session.twins(function);
-        let reached = match level {
+        let mut reached = match level {
             Level::Nothing => session.nothing(),
             Level::Body | Level::Binary => session.body(function),
             Level::Reachable => session.reachable(function),
             Level::Module => session.module(function),
             Level::Crate => session.whole(function),
         };
-        (reached, twins, session.fresh_files())
+        if level == Level::Binary {
+            "binary".clone_into(&mut reached.report.level);
+        }
+        let (covers, parts) = reached.encode();
+        (reached, covers, twins, session.fresh_parts(parts), session.fresh_files())
     });
-    let mut report = reached.report.clone();
-    if level == Level::Binary {
-        "binary".clone_into(&mut report.level);
-    }
-    let covers = report.encode();
-    let tracked = track(&files, &reached.environment);
+    let beside = [track(&files, &reached.environment), shared(private, &parts)].into_iter().collect();
     let digest = reached.digest.of_twin(twins);
     let value = if digest == CodeDigest([0; 32]) {
         quote!(::core::option::Option::None)
     } else {
         value(private, digest, &reached.options)
     };
-    Code { value, binary: level == Level::Binary, covers, tracked }
+    Code { value, binary: level == Level::Binary, covers, beside }
 }
 
 fn value(private: &TokenStream, CodeDigest(bytes): CodeDigest, options: &[String]) -> TokenStream {
@@ -121,6 +121,19 @@ fn track(files: &[PathBuf], environment: &[String]) -> TokenStream {
         #(const _: &[u8] = ::core::include_bytes!(#files);)*
         #(const _: ::core::option::Option<&str> = ::core::option_env!(#environment);)*
     }
+}
+
+/// Registers parts of lists, so that the lists of all functions of the crate can refer to them.
+fn shared(private: &TokenStream, parts: &[Shared]) -> TokenStream {
+    let entries = parts.iter().map(|Shared { id, text }| {
+        let text: &str = text;
+        quote! {
+            const _: () = {
+                #private::inventory::submit! { #private::SharedList { id: #id, text: #text } }
+            };
+        }
+    });
+    quote!(#(#entries)*)
 }
 
 /// Whether a rust-analyzer, not a compiler, expands the macro.

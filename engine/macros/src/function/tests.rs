@@ -38,7 +38,10 @@ fn a_function_gets_helpers_and_is_registered() {
             }
         ),
     );
-    assert_eq!(helpers(&file), ["uncached", "begin", "call", "digest", "contains", "load", "view", "rerun", "code"]);
+    assert_eq!(
+        helpers(&file),
+        ["uncached", "begin", "call", "digest", "contains", "load", "view", "rerun", "code"]
+    );
     let all = text(&file);
     assert!(all.contains("count :: uncached (path , n)"), "{all}");
     assert!(all.contains(
