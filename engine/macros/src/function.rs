@@ -52,7 +52,19 @@ pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
 }
 
 fn check_names(options: &Options, function: &Function) -> syn::Result<()> {
+    const TYPES: [&str; 17] = [
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128",
+        "isize", "f32", "f64",
+    ];
     let mut errors: Option<Error> = None;
+    if options.helpers.is_none() && TYPES.iter().any(|name| function.name == name) {
+        let name = &function.name;
+        let message = format!(
+            "the helpers of `{name}` would stand in the way of the type `{name}`; give them another name: \
+             `#[fleche(helpers = {name}_calls)]`"
+        );
+        errors = Some(Error::new(name.span(), message));
+    }
     for name in &options.ignore {
         if !function.parameters.iter().any(|parameter| name == parameter.shown.as_str()) {
             let known: Vec<String> =

@@ -40,4 +40,14 @@ fn borrows(x: &str) -> &str {
     x
 }
 
+#[fleche]
+fn str(x: u32) -> u32 {
+    x
+}
+
+#[fleche(helpers = char_calls)]
+fn char(x: u32) -> u32 {
+    x
+}
+
 fn main() {}
