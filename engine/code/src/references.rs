@@ -218,6 +218,7 @@ impl Scan<'_> {
             }
         }
         if self.calls_macros {
+            self.variants_in_scope();
             let here = self.here();
             // Of several macros of one name in a file the last one above is meant.
             let above = self.world.macros.values().filter(|all| all.len() > 1).flatten();
@@ -233,6 +234,20 @@ impl Scan<'_> {
                 let path: Vec<&str> = import.path.iter().map(|name| self.world.names.text(*name)).collect();
                 let name = self.world.names.text(import.name);
                 self.found.foreign.insert(format!("{here} {name} = {}", path.join("::")));
+            }
+        }
+    }
+
+    /// Types whose variants the module's imports bring, by name or by a glob: a macro's body may name them.
+    fn variants_in_scope(&mut self) {
+        let types = self.resolver.shown_types(self.world, self.module);
+        self.found.nodes.extend(types);
+        let imports = self.world.modules[self.module].imports.clone();
+        for Import { path, absolute, .. } in imports {
+            for meaning in self.resolver.resolve(self.world, self.module, &path, absolute) {
+                if let Meaning::Member(of, _) = meaning {
+                    self.found.nodes.insert(of);
+                }
             }
         }
     }

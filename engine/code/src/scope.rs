@@ -330,6 +330,11 @@ impl Resolver {
         found
     }
 
+    /// The types whose variants a module shows by its globs.
+    pub(crate) fn shown_types(&mut self, world: &mut World, module: ModuleId) -> Vec<NodeId> {
+        self.visible(world, module, &mut HashSet::new()).1
+    }
+
     /// The imports from elsewhere that a module shows: its own and those of the modules that its globs lead to, each by its
     /// module and place there.
     pub fn shown(&mut self, world: &mut World, module: ModuleId) -> Arc<[(ModuleId, usize)]> {

@@ -369,6 +369,19 @@ mod c { use crate::a::one as helper; use crate::a::inner as go; pub fn run() -> 
         &[("{ 1 }", "{ 11 }"), ("{ 2 }", "{ 22 }")],
     );
     moves(
+        "macro that leaves variants to its caller",
+        r#"
+//- src/lib.rs
+#[macro_use] mod m { macro_rules! pick { () => { Here as u32 } } macro_rules! choose { () => { There as u32 } } macro_rules! take { () => { Deep as u32 } } }
+mod e { pub enum E { Here = 1 } pub enum F { There = 2 } pub enum G { Deep = 3 } }
+mod c { use crate::e::E::*; pub fn run() -> u32 { pick!() } }
+mod d { use crate::e::F::There; pub fn run() -> u32 { choose!() } }
+fn inside() -> u32 { use crate::e::G::*; take!() }
+#[fleche] fn f() -> u32 { c::run() + d::run() + inside() }
+"#,
+        &[("Here = 1", "Here = 11"), ("There = 2", "There = 22"), ("Deep = 3", "Deep = 33")],
+    );
+    moves(
         "static that a macro makes",
         r#"
 //- src/lib.rs
