@@ -130,6 +130,15 @@ impl Analysis {
         found.closure
     }
 
+    /// The same by a walk that goes on from no other, which tests compare with.
+    pub fn walked(&mut self, root: NodeId) -> Closure {
+        self.catch_up();
+        let (base, core) = (self.base.take(), std::mem::replace(&mut self.core, Core::Missing));
+        let found = Walk::new(self, Some(root)).run();
+        (self.base, self.core) = (base, core);
+        found.closure
+    }
+
     /// Most functions of a crate whose items know one another reach the same large part of it. What the item that pulls it
     /// in reaches is found once; a walk that comes to that item need not go through it all.
     fn find_core(&mut self, closure: &Closure, root: NodeId) {

@@ -38,8 +38,6 @@ pub(crate) struct Walk<'a> {
     pending: VecDeque<NodeId>,
     met: Met,
     own_called: Vec<Name>,
-    own_unknown: Vec<Name>,
-    own_open: Vec<NodeId>,
     /// Where it starts; `None` for what counts whatever the function.
     root: Option<NodeId>,
 }
@@ -87,35 +85,26 @@ impl<'a> Walk<'a> {
             Some(base) => base.copied(&analysis.world),
             None => blank(&analysis.world, Closure::default(), Met::default()),
         };
-        Self {
-            analysis,
-            closure,
-            pending: VecDeque::new(),
-            met,
-            own_called: Vec::new(),
-            own_unknown: Vec::new(),
-            own_open: Vec::new(),
-            root,
-        }
+        Self { analysis, closure, pending: VecDeque::new(), met, own_called: Vec::new(), root }
     }
 
     pub(crate) fn run(mut self) -> Walked {
-        match self.root {
-            Some(root) => {
-                if self.closure.reached[root].is_none() {
-                    self.closure.own.push(root);
-                }
-                self.closure.reached[root] = Some(root);
-                self.adopt(root);
-                self.pending.push_back(root);
-                if let Core::Found(core, walked) = &self.analysis.core
-                    && *core == root
-                {
-                    let walked = walked.clone();
-                    self.join(root, root, &walked);
-                }
+        if self.closure.start.is_none() {
+            self.closure.crates.insert(self.analysis.world.own);
+        }
+        if let Some(root) = self.root {
+            if self.closure.reached[root].is_none() {
+                self.closure.own.push(root);
             }
-            None => drop(self.closure.crates.insert(self.analysis.world.own)),
+            self.closure.reached[root] = Some(root);
+            self.adopt(root);
+            self.pending.push_back(root);
+            if let Core::Found(core, walked) = &self.analysis.core
+                && *core == root
+            {
+                let walked = walked.clone();
+                self.join(root, root, &walked);
+            }
         }
         loop {
             while let Some(node) = self.pending.pop_front() {
@@ -148,7 +137,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes on as a copy of the core's walk, with what is known beyond that.
+    /// Goes on as a copy of the core's walk, with what is known beyond that. Which traits are open, which names unknown and
+    /// which macros in is forgotten: met again, they lead to what is reached already.
     fn join(&mut self, core: NodeId, from: NodeId, walked: &Arc<Walked>) {
         let (closure, met) = walked.copied(&self.analysis.world);
         let mut old = std::mem::replace(&mut self.closure, closure);
@@ -171,15 +161,8 @@ impl<'a> Walk<'a> {
         self.closure.modules.append(&mut old.modules);
         self.closure.crates.append(&mut old.crates);
         merge(&mut self.closure.outside, &old.outside);
-        self.met.macros.extend(&old_met.macros);
         for name in std::mem::take(&mut old.own_names) {
             self.lead(name);
-        }
-        self.own_open.retain(|node| !walked.met.open.contains(node));
-        self.met.open.extend(&self.own_open);
-        self.own_unknown.retain(|name| walked.met.unknown.get(name.0 as usize) != Some(&true));
-        for name in &self.own_unknown {
-            self.met.unknown[name.0 as usize] = true;
         }
         self.own_called.retain(|name| walked.met.called.get(name.0 as usize).is_none_or(Option::is_none));
         for name in &self.own_called {
@@ -376,7 +359,6 @@ impl<'a> Walk<'a> {
         let members = references.members.iter().map(|(_, name)| name);
         for &name in references.unknown.iter().chain(&references.methods).chain(members) {
             if !std::mem::replace(&mut self.met.unknown[name.0 as usize], true) {
-                self.own_unknown.push(name);
                 for call in self.analysis.calls.defining(name).to_vec() {
                     self.reach(call, node);
                 }
@@ -422,7 +404,6 @@ impl<'a> Walk<'a> {
         if !self.met.open.insert(target) {
             return;
         }
-        self.own_open.push(target);
         self.reach(target, node);
         for inner in self.analysis.impls.of_trait(target).to_vec() {
             self.reach(inner, target);

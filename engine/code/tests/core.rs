@@ -13,10 +13,19 @@ use fleche_code::report::Covered;
 use fleche_code::session::{Cached, Function, Session};
 use fleche_code::world::World;
 
-/// A crate of many types that know one another, with calls of methods in both directions across its edge.
+/// A crate of many types that know one another, with calls of methods in both directions across its edge, and with files,
+/// variables, options, other crates and objects on both sides of it.
 fn knotted() -> String {
     let mut text = String::from(
-        "//- src/lib.rs\npub trait Step { fn step(&self) -> u32; fn other(&self) -> u32 { 0 } fn rare(&self) -> u32 { 1 } }\n\
+        "//- Cargo.toml\n[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         [dependencies]\nnear = { path = \"near\" }\nnext = { path = \"next\" }\nalien = \"1\"\nother = \"1\"\n\
+         //- near/Cargo.toml\n[package]\nname = \"near\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         //- near/src/lib.rs\npub mod inner { pub fn there() -> u32 { 1 } pub struct N; impl N { pub fn alone(&self) -> u32 { 2 } } }\n\
+         //- next/Cargo.toml\n[package]\nname = \"next\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         //- next/src/lib.rs\npub mod inner { pub fn there() -> u32 { 1 } }\n\
+         //- src/far.txt\n1\n//- src/core.txt\n2\n\
+         //- src/lib.rs\npub trait Odd { fn odd(&self) -> u32 { 0 } } pub trait Even { fn even(&self) -> u32 { 0 } }\n\
+         impl<T: Odd> Even for Vec<T> { fn even(&self) -> u32 { self[0].odd() } }\npub trait Step { fn step(&self) -> u32; fn other(&self) -> u32 { 0 } fn rare(&self) -> u32 { 1 } }\n\
          make_all!(nothing); use std::cmp::min as pick; mod far { pub fn go(x: u32) -> u32 { x } } use far::go as gone;\n",
     );
     for n in 0..200 {
@@ -32,6 +41,31 @@ fn knotted() -> String {
         }
     }
     text.push_str("impl S100 { pub fn deep(&self) -> u32 { S7(None).deeper() } } impl S7 { pub fn deeper(&self) -> u32 { self.deep() } }\n");
+    // What the core has of other sorts, so that some is on both sides.
+    text.push_str(
+        "impl Drop for S101 { fn drop(&mut self) { include_str!(\"core.txt\"); env!(\"CORE\"); cfg!(core); alien::go(); next::inner::there(); } }\n\
+         impl S101 { pub fn only101s(&self, x: &dyn Step) -> u32 { x.step() } } impl Drop for S102 { fn drop(&mut self) { S101(None).only101s(self); } }\n",
+    );
+    for n in 0..40 {
+        let (step, far) = (
+            ["odd", "even", "rare"][n % 3],
+            match n % 6 {
+                0 => "include_str!(\"far.txt\").len() as u32".to_owned(),
+                1 => "near::inner::there()".to_owned(),
+                2 => "other::thing()".to_owned(),
+                3 => format!("env!(\"Q{n}\").len() as u32"),
+                4 => format!("cfg!(q{n}) as u32"),
+                _ => "next::inner::there()".to_owned(),
+            },
+        );
+        let object = ["Odd", "Even", "Step"][n % 3];
+        let _ = writeln!(
+            text,
+            "struct W{n}; impl Odd for W{n} {{ fn odd(&self) -> u32 {{ S{n}(None).only{n}() }} }}\n\
+             fn o{n}(x: &dyn {object}) -> u32 {{ x.{step}() }} fn q{n}() -> u32 {{ {far} }} fn r{n}() -> u32 {{ help{n}() }}\n\
+             fn p{n}() -> u32 {{ q{n}() + r{n}() }} fn s{n}() -> u32 {{ o{n}(&W{n}) + r{n}() }} fn t{n}() -> u32 {{ r{n}() + q{n}() + o{n}(&W{n}) }}"
+        );
+    }
     for n in 0..40 {
         let _ = writeln!(
             text,
@@ -48,7 +82,7 @@ fn knotted() -> String {
         let _ = writeln!(
             text,
             "struct V{n}; impl V{n} {{ fn quiet(&self) -> u32 {{ {n} }} }} impl Drop for V{n} {{ fn drop(&mut self) {{ c{n}(); }} }}\n\
-             #[fleche] fn c{n}() -> u32 {{ let v = V{n}; c{next}() + help{n}() + v.quiet() + gone({n}) }}"
+             #[fleche] fn c{n}() -> u32 {{ let v = V{n}; c{next}() + q{n}() + help{n}() + v.quiet() + gone({n}) }}"
         );
     }
     text.push_str("impl Drop for S5 { fn drop(&mut self) { c1(); c2(); } }");
@@ -67,27 +101,39 @@ fn a_closure_does_not_depend_on_those_before_it() {
     let functions: Vec<usize> = (0..shared.world.nodes.len())
         .filter(|node| shared.world.nodes[*node].kind == ItemKind::Function)
         .collect();
-    let (mut large, mut small, mut leads) = (0, 0, 0);
-    for &function in functions.iter().step_by(61).chain(functions.iter().rev().take(12)) {
-        let mut apart = load();
-        let (after_others, alone) = (shared.closure(function), apart.closure(function));
+    let (mut joined, mut large, mut small, mut leads) = (0, 0, 0, 0);
+    let mut apart = load();
+    // Through the first all come to the core; then ten of each sort beyond it, `demo::a0` to `demo::z9`, and some of it.
+    let labels = functions.iter().map(|function| (*function, shared.world.label(*function)));
+    let (first, beyond): (Vec<_>, Vec<_>) = labels
+        .filter(|(_, label)| label == "demo::<impl S0>::only0" || label.len() == "demo::a0".len())
+        .partition(|(_, label)| label.contains('<'));
+    let chosen = first.into_iter().chain(beyond).map(|(function, _)| function);
+    let chosen: Vec<usize> = chosen.chain(functions.iter().step_by(61).copied()).collect();
+    for (at, function) in chosen.into_iter().enumerate() {
+        // A walk that goes on from no other has nothing of those before it but where names lead.
+        if at % 16 == 0 {
+            apart = load();
+        }
+        let (after_others, alone) = (shared.closure(function), apart.walked(function));
         let same = after_others.nodes() == alone.nodes();
         assert!(same, "{}: {} or {}", shared.world.label(function), after_others.count(), alone.count());
         assert_eq!(after_others.modules, alone.modules);
         assert_eq!(after_others.crates, alone.crates);
         let (one, other) = (&after_others.outside, &alone.outside);
         assert_eq!(
-            (&one.crates, &one.environment, &one.options),
-            (&other.crates, &other.environment, &other.options)
+            (&one.crates, &one.assets, &one.environment, &one.options),
+            (&other.crates, &other.assets, &other.environment, &other.options)
         );
         assert_eq!(shared.leads(&after_others), apart.leads(&alone));
         leads += usize::from(!apart.leads(&alone).is_empty());
+        joined += usize::from(after_others.core.is_some());
         large += usize::from(alone.count() > 600);
         small += usize::from(alone.count() < 20);
     }
     assert!(
-        large > 5 && small > 2 && leads > 5,
-        "{large} large, {small} small, {leads} with names that lead elsewhere"
+        joined > 50 && large > 5 && small > 2 && leads > 5,
+        "{joined} with the core, {large} large, {small} small, {leads} with names that lead elsewhere"
     );
 }
 
