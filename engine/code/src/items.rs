@@ -241,10 +241,7 @@ fn call(lexed: &Lexed, start: usize, build: &Build<'_>) -> Option<(Option<Item>,
     if lexed.name(at).is_none() || !lexed.is(at + 1, "!") {
         return None;
     }
-    let mut group = at + 2;
-    if !lexed.name(group).is_none() {
-        group += 1;
-    }
+    let group = at + 2;
     if lexed.tokens.kind(group) != Some(Kind::Open) {
         return None;
     }

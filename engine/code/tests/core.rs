@@ -236,7 +236,7 @@ fn twins_have_digests_of_their_own() {
 #[test]
 fn nothing_is_read_where_no_other_code_counts() {
     let dir = tempfile::tempdir().expect("a directory");
-    let text = "//- src/lib.rs\nmod other;\nfn g() { fn f() {} }\nfn h() { fn f() {} }\nfn i() { { fn f() {} } { fn f() {} } }\n\
+    let text = "//- src/lib.rs\nmod other;\nfn g() { fn f() {} }\nfn h() { fn f() {} }\nfn i() { { fn f() {} } { fn f() {} } }\nstruct S; impl S { fn f() {} }\n\
                 //- src/other.rs\nfn o() {}\n";
     common::write(dir.path(), &common::files(text));
     let file = dir.path().join("src/lib.rs");
@@ -244,6 +244,7 @@ fn nothing_is_read_where_no_other_code_counts() {
     let invocation = Invocation::parse(["src/lib.rs".to_owned()], dir.path());
     let mut session = Session::new(Some(dir.path()), None, invocation);
     assert!(!session.is_member(at(2)));
+    assert!(session.is_member(at(5)), "a method");
     assert_eq!(session.twins(at(2)), 0);
     let digest = session.body(at(2)).digest;
     assert_eq!(session.fresh_files(), std::slice::from_ref(&file), "no other file was read");

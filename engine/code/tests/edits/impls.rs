@@ -1,6 +1,7 @@
 //! Edits of impls that code comes to by objects, bounds, conversions and symbols.
 
-use crate::common::check_moves;
+use crate::common::Key::Moves;
+use crate::common::{check, check_moves};
 
 #[test]
 fn what_may_stand_behind_an_object() {
@@ -20,6 +21,29 @@ fn what_may_stand_behind_an_object() {
         );
         check_moves(&[(about, &text, "{ 1 }", "{ 11 }")]);
     }
+    let text = r#"
+//- Cargo.toml
+[package]
+name = "demo"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+near = { path = "near" }
+far = "1"
+//- near/Cargo.toml
+[package]
+name = "near"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+far = "1"
+//- near/src/lib.rs
+pub trait Plugin { fn run(&self) -> u32; } impl<T: far::Step> Plugin for T { fn run(&self) -> u32 { self.step() } }
+//- src/lib.rs
+struct P; impl far::Step for P { fn step(&self) -> u32 { 1 } } fn all() -> Vec<Box<dyn ::near::Plugin>> { Vec::new() }
+#[fleche] fn f() -> u32 { all()[0].run() }
+"#;
+    check("by the path of a crate", text, &[("what the bound lets in", "{ 1 }", "{ 11 }", Moves)]);
     check_moves(&[
         (
             "a type that derives the bound",

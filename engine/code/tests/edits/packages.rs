@@ -185,18 +185,20 @@ fn attributes_of_modules_count_with_what_is_in_them() {
     let text = r#"
 //- src/lib.rs
 cfg_if! { if #[cfg(unix)] { mod os { pub fn go() -> u32 { deep::go() } pub mod deep { pub fn go() -> u32 { 1 } } } fn plain() -> u32 { 3 } }
-else { mod os { pub fn go() -> u32 { deep::go() } pub mod deep { pub fn go() -> u32 { 2 } } } fn plain() -> u32 { 4 } } }
+else if #[cfg(windows)] { mod os { pub fn go() -> u32 { deep::go() } pub mod deep { pub fn go() -> u32 { 2 } } } fn plain() -> u32 { 4 } }
+else { mod os { pub fn go() -> u32 { deep::go() } pub mod deep { pub fn go() -> u32 { 5 } } } fn plain() -> u32 { 6 } } }
 #[fleche] fn f() -> u32 { os::go() + plain() }
 "#;
-    let others = text.replace("{ 1 }", "{ 9 }").replace("{ 2 }", "{ 1 }").replace("{ 9 }", "{ 2 }");
-    let plain = text.replace("{ 3 }", "{ 9 }").replace("{ 4 }", "{ 3 }").replace("{ 9 }", "{ 4 }");
+    let swapped = |a: &str, b: &str| text.replace(a, "{ 9 }").replace(b, a).replace("{ 9 }", b);
     let digest = |text: &str| {
         let dir = tempfile::tempdir().expect("a directory");
         common::write(dir.path(), &common::files(text));
         common::reach(dir.path(), &Build::default()).digest
     };
-    assert_ne!(digest(text), digest(&others), "modules");
-    assert_ne!(digest(text), digest(&plain), "functions");
+    assert_ne!(digest(text), digest(&swapped("{ 1 }", "{ 2 }")), "modules");
+    assert_ne!(digest(text), digest(&swapped("{ 2 }", "{ 5 }")), "neither the first module");
+    assert_ne!(digest(text), digest(&swapped("{ 3 }", "{ 4 }")), "functions");
+    assert_ne!(digest(text), digest(&swapped("{ 4 }", "{ 6 }")), "neither the first function");
 }
 
 /// What was read is told, so that the compiler looks at it, and cargo builds again when only that changes.

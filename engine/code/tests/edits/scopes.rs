@@ -67,6 +67,20 @@ fn names_from_where_nothing_is_known() {
             "max as a; use std::cmp::min as b",
         ),
         (
+            "a call with a name in front of its group, which only a macro may be given",
+            "wrap! { made! name { fn g() -> u32 { 1 } } } #[fleche] fn f() -> u32 { g() }",
+            "{ 1 }",
+            "{ 11 }",
+        ),
+        (
+            "modules that lead to one another under conditions",
+            "#[cfg(unix)] mod n { pub fn start() -> u32 { 5 } pub mod p { pub fn go() -> u32 { 1 } } } #[cfg(unix)] use n::p;
+             #[cfg(windows)] mod p { pub mod n { pub fn start() -> u32 { 6 } } pub fn go() -> u32 { 2 } } #[cfg(windows)] use p::n;
+             #[fleche] fn f() -> u32 { n::start() + p::go() }",
+            "{ 1 }",
+            "{ 11 }",
+        ),
+        (
             "traits under conditions that change places",
             "mod a { pub trait Ext { fn go(&self) -> u32 { 1 } } impl Ext for u32 {} } mod b { pub trait Ext { fn go(&self) -> u32 { 2 } } impl Ext for u32 {} }
              #[cfg(unix)] use a::Ext as _; #[cfg(windows)] use b::Ext as _; fn g(x: u32) -> u32 { x.go() } #[fleche] fn f() -> u32 { g(1) }",
