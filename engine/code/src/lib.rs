@@ -19,6 +19,8 @@ mod declared;
 #[cfg(feature = "analysis")]
 pub mod facts;
 #[cfg(feature = "analysis")]
+mod function;
+#[cfg(feature = "analysis")]
 pub mod impls;
 #[cfg(feature = "analysis")]
 pub mod items;

@@ -255,12 +255,7 @@ fn patches(root: &Table, directory: &Path) -> BTreeMap<String, PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn write(directory: &Path, path: &str, text: &str) {
-        let path = directory.join(path);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-        std::fs::write(path, text).expect("a file");
-    }
+    use crate::sources::tests::write;
 
     #[test]
     fn finds_path_dependencies_however_they_are_written() {

@@ -90,8 +90,15 @@ pub fn files_below(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<Path
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Writes a file with the directories above it.
+    pub(crate) fn write(directory: &Path, path: &str, text: &str) {
+        let path = directory.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        std::fs::write(path, text).expect("a file");
+    }
 
     #[test]
     fn tidy_paths_are_equal_when_they_mean_the_same() {

@@ -167,12 +167,7 @@ fn out_dir(package: &Package) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn write(directory: &Path, path: &str, text: &str) {
-        let path = directory.join(path);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-        std::fs::write(path, text).expect("a file");
-    }
+    use crate::sources::tests::write;
 
     fn paths(survey: &Survey) -> Vec<&str> {
         survey.functions().map(|found| found.path.as_str()).collect()
