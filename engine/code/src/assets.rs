@@ -82,12 +82,14 @@ pub fn named(tokens: &Tokens, range: Range<usize>, places: Places<'_>) -> Vec<As
     let mut found = Vec::new();
     // The innermost group around a token that is a macro call or attribute: where it ends, and the macro's name.
     let mut around: Vec<(usize, String)> = Vec::new();
+    let mut condition = 0;
     for index in range {
         while around.last().is_some_and(|(end, _)| *end <= index) {
             around.pop();
         }
         match tokens.kind(index) {
             Some(Kind::Open) => {
+                condition = condition.max(condition_until(tokens, index));
                 if let Some(name) = caller(tokens, index) {
                     let end = tokens.after(index);
                     if INCLUDES[..4].contains(&name.as_str()) {
@@ -97,6 +99,13 @@ pub fn named(tokens: &Tokens, range: Range<usize>, places: Places<'_>) -> Vec<As
                 }
             }
             Some(Kind::Text) => {
+                // `feature = "web"` names no directory.
+                if index < condition && index > 1 && tokens.is(index - 1, "=") {
+                    let key = tokens.text(index - 2);
+                    if key == "feature" || key.starts_with("target_") {
+                        continue;
+                    }
+                }
                 let name = around.last().map_or("", |(_, name)| name);
                 let includes = INCLUDES.contains(&name);
                 if name.is_empty() && !places.all || !includes && PLAIN.contains(&name) {
@@ -112,6 +121,24 @@ pub fn named(tokens: &Tokens, range: Range<usize>, places: Places<'_>) -> Vec<As
     found.sort();
     found.dedup();
     found
+}
+
+/// Where the `cfg` predicate ends that begins at an opening bracket; 0 if none does.
+fn condition_until(tokens: &Tokens, index: usize) -> usize {
+    let name = index.checked_sub(if index > 0 && tokens.is(index - 1, "!") { 2 } else { 1 });
+    match name.and_then(|at| tokens.ident(at)) {
+        Some("cfg") => tokens.after(index),
+        // What stands behind the predicate is an attribute.
+        Some("cfg_attr") => {
+            let end = tokens.after(index);
+            let mut at = index + 1;
+            while at < end && !tokens.is(at, ",") {
+                at = if tokens.kind(at) == Some(Kind::Open) { tokens.after(at) } else { at + 1 };
+            }
+            at
+        }
+        _ => 0,
+    }
 }
 
 /// The name of the macro whose call opens at `index`; `"#"` for an attribute.
@@ -307,6 +334,16 @@ mod tests {
         assert_eq!(find(r#"#[folder = "web/"] struct Q;"#), ["web/a.css"]);
         assert_eq!(find(r#"macro_rules! m { () => { include_str!("a.sql") } }"#), ["src/a.sql"]);
         assert_eq!(find(r#"sql!["a.sql", 1]"#), ["src/a.sql"]);
+        // Not what a condition asks for.
+        for text in [
+            r#"#[cfg(feature = "web")] fn f() {}"#,
+            r#"#[cfg(all(unix, not(feature = "web")))] fn f() {}"#,
+            r#"fn f() { if cfg!(feature = "web") {} }"#,
+        ] {
+            assert_eq!(find(text), [""; 0], "{text}");
+        }
+        assert_eq!(find(r#"#[cfg_attr(feature = "data.txt", folder = "web")] struct Q;"#), ["web/a.css"]);
+        assert_eq!(find(r#"#[embed(feature = "web")] struct Q;"#), ["web/a.css"]);
     }
 
     #[test]
