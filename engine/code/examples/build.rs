@@ -119,7 +119,7 @@ impl Scratch {
             let edit = if n == 0 { first } else { 0 };
             let _ = writeln!(
                 text,
-                "{attribute} pub fn f{n}(x: u64, text: alloc::string::String) -> u64 {{ x * {n} + {edit} + text.len() as u64 + inside() }}"
+                "{attribute} pub fn cached{n}(x: u64, text: alloc::string::String) -> u64 {{ x * {n} + {edit} + text.len() as u64 + inside() }}"
             );
         }
         std::fs::write(self.directory.join("src/cached.rs"), text).expect("written");

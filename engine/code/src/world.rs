@@ -4,7 +4,7 @@
 //! Crates are loaded when something names them. Which node a name means is `scope.rs`'s to say.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -328,14 +328,23 @@ impl World {
         let mut found: HashSet<NodeId> = HashSet::new();
         let imports = self.modules.iter().flat_map(|module| &module.imports);
         let renamed = imports.filter(|import| import.path.last() == Some(&name) && import.name != name);
-        let names: HashSet<Name> = renamed
+        let names: BTreeSet<Name> = renamed
             .map(|import| import.name)
             .filter(|name| !name.is_none() && !name.is_keyword())
             .chain([name])
             .collect();
         for (file, File { lexed, .. }) in self.files.iter().enumerate() {
-            let places: Vec<usize> =
-                (0..lexed.names.len()).filter(|&at| names.contains(&lexed.names[at])).collect();
+            // Nearly always one, which is compared quickly without optimisation too.
+            let mut places = Vec::new();
+            for name in &names {
+                let mut at = 0;
+                while at < lexed.names.len() {
+                    if lexed.names[at] == *name {
+                        places.push(at);
+                    }
+                    at += 1;
+                }
+            }
             if places.is_empty() {
                 continue;
             }
