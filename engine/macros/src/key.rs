@@ -7,7 +7,7 @@ use fleche_code::CodeDigest;
 use fleche_code::compiler::Invocation;
 use fleche_code::session::{Function, Session};
 use fleche_code::shared::Shared;
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use crate::options::Level;
@@ -71,8 +71,10 @@ pub(crate) fn code(
 
 fn value(private: &TokenStream, CodeDigest(bytes): CodeDigest, options: &[String]) -> TokenStream {
     let options = options.iter().filter_map(|option| option.parse::<TokenStream>().ok());
+    // One literal, not one for each byte: the compiler looks at all of it again whenever it changes.
+    let bytes = Literal::byte_string(&bytes);
     quote! {
-        ::core::option::Option::Some(#private::counted([#(#bytes),*], &[#(::core::cfg!(#options)),*]))
+        ::core::option::Option::Some(#private::counted(*#bytes, &[#(::core::cfg!(#options)),*]))
     }
 }
 
